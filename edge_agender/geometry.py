@@ -1,0 +1,45 @@
+"""Boxes: overlap, clipping, and the way from one stream's pixels to another's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agender.records import Box
+
+
+def iou(a: Sequence[Box], b: Sequence[Box]) -> NDArray[np.float64]:
+    """Return the intersection over union of every pair, shape (len(a), len(b))."""
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    left, right = np.asarray(a, float), np.asarray(b, float)
+    low = np.maximum(left[:, None, :2], right[None, :, :2])
+    high = np.minimum(left[:, None, 2:], right[None, :, 2:])
+    inter = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas = [np.prod(np.clip(x[:, 2:] - x[:, :2], 0, None), axis=1) for x in (left, right)]
+    union = areas[0][:, None] + areas[1][None] - inter
+    return np.asarray(inter / np.maximum(union, 1e-9))
+
+
+def clip(box: Box, width: int, height: int) -> Box | None:
+    """Return the part of the box inside a width x height picture; None where less than a pixel is left."""
+    inside = Box(max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, float(width)), min(box.y2, float(height)))
+    finite = all(np.isfinite(inside))
+    return inside if finite and inside.width >= 1 and inside.height >= 1 else None
+
+
+def scale(box: Box, factor: float) -> Box:
+    """Map a box from one stream's pixels to another's of the same aspect ratio."""
+    return Box(box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor)
+
+
+def square(box: Box, margin: float) -> Box:
+    """Return the square round the box's centre whose side is its longer side, widened by `margin` on each side.
+
+    `margin` is a part of the longer side: 0.25 gives a square of 1.5 times the longer side.
+    """
+    half = max(box.width, box.height) * (0.5 + margin)
+    x, y = box.centre
+    return Box(x - half, y - half, x + half, y + half)

@@ -1,0 +1,81 @@
+"""From pictures to what the networks see. Training imports these functions: there is one way to crop a face."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edge_agender.geometry import square
+from edge_agender.records import Box, Picture
+
+# Luma of what lies outside the picture when its aspect ratio is not the network's: mid grey, neither dark nor light.
+LETTERBOX_LUMA = 114
+
+
+def resize(image: Picture, size: tuple[int, int]) -> Picture:
+    """Scale to (width, height): averaging when shrinking, so that no pixel is skipped; linear when growing."""
+    width, height = size
+    shrinks = image.shape[1] > width or image.shape[0] > height
+    out = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(out, np.uint8)
+
+
+def to_bgr(image: Picture) -> Picture:
+    """Return (H, W, 3) B, G, R from a grey, B, G, R or B, G, R, A picture."""
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    if image.shape[2] == 4:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), np.uint8)
+    return image
+
+
+def small_luma(image_bgr: Picture, size: tuple[int, int]) -> Picture:
+    """Return the luma of the picture, scaled to fit inside (width, height) with its aspect ratio kept."""
+    height, width = image_bgr.shape[:2]
+    factor = min(size[0] / width, size[1] / height)
+    fitted = (max(round(width * factor), 1), max(round(height * factor), 1))
+    # Shrink first: converting the full picture to grey would cost more than all the rest.
+    scaled = resize(image_bgr, fitted) if fitted != (width, height) else image_bgr
+    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def letterbox(luma: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
+    """Fit a luma picture (h, w) into the top left of a (height, width) canvas.
+
+    Returns the canvas and the network pixels per picture pixel. A picture of the right size is passed on uncopied.
+    """
+    width, height = size
+    if luma.shape == (height, width):
+        return luma, 1.0
+    factor = min(width / luma.shape[1], height / luma.shape[0])
+    fitted = (max(round(luma.shape[1] * factor), 1), max(round(luma.shape[0] * factor), 1))
+    canvas = np.full((height, width), LETTERBOX_LUMA, np.uint8)
+    canvas[: fitted[1], : fitted[0]] = resize(luma, fitted) if factor != 1 else luma
+    return canvas, factor
+
+
+def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25) -> Picture:
+    """Cut the square round a face out of the full picture, scaled to (size, size, 3), B, G, R.
+
+    `margin` as in geometry.square. What lies outside the picture repeats its nearest edge.
+    Raises ValueError for a box that does not touch the picture.
+    """
+    height, width = image_bgr.shape[:2]
+    area = square(box, margin)
+    x1, y1 = round(area.x1), round(area.y1)
+    side = max(round(area.width), 1)
+    x2, y2 = x1 + side, y1 + side
+    if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
+        raise ValueError(f"box {tuple(box)} does not touch the {width}x{height} picture")
+    inside = image_bgr[max(y1, 0) : min(y2, height), max(x1, 0) : min(x2, width)]
+    # Scale before padding: the border of a close face would otherwise be padded at full size only to be shrunk.
+    factor = size / side
+    left, top = round(max(-x1, 0) * factor), round(max(-y1, 0) * factor)
+    right, bottom = round(max(x2 - width, 0) * factor), round(max(y2 - height, 0) * factor)
+    fitted = (max(size - left - right, 1), max(size - top - bottom, 1))
+    left, top = min(left, size - fitted[0]), min(top, size - fitted[1])
+    scaled = resize(inside, fitted)
+    if fitted == (size, size):
+        return scaled
+    pad = (top, size - fitted[1] - top, left, size - fitted[0] - left)
+    return np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
