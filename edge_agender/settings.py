@@ -1,0 +1,202 @@
+"""Every option: its name, type, default and limits. config.yaml is the same in prose; a test compares the two.
+
+Names carry their unit. Sections are frozen and know no other keys, so a typing error is an error with a path.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#/\x00][^+#\x00]*$")]
+TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^+#/\x00\s]+$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+def default_device_name() -> str:
+    return socket.gethostname().split(".")[0] or "edge-agender"
+
+
+class DeviceConfig(Section):
+    name: TopicLevel = Field(default_factory=default_device_name)
+
+
+class Picamera2Config(Section):
+    camera: Annotated[int, Field(ge=0)] = 0
+    autofocus: Literal["continuous", "manual", "off"] = "continuous"
+    lens_position_dioptres: NotNegative | None = None
+    exposure_us: Annotated[int, Field(gt=0)] | None = None
+    gain: Positive | None = None
+    buffers: Annotated[int, Field(ge=2, le=8)] = 4
+    timeout_s: Positive = 5.0
+
+
+class OpencvConfig(Section):
+    uri: str | None = None
+    pace: bool = True
+    timeout_s: Positive = 10.0
+    reconnect_max_s: Positive = 60.0
+
+
+class ImagesConfig(Section):
+    paths: tuple[Path, ...] = ()
+
+
+class DemoConfig(Section):
+    people: Annotated[int, Field(ge=0, le=32)] = 3
+    seed: int = 7
+    duration_s: Positive | None = None
+
+
+class RegionConfig(Section):
+    """The part of the picture that counts, as parts of its width and height."""
+
+    x: Fraction = 0.0
+    y: Fraction = 0.0
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    height: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def inside(self) -> RegionConfig:
+        if self.x + self.width > 1 + 1e-9 or self.y + self.height > 1 + 1e-9:
+            raise ValueError("the region must lie inside the picture: x + width and y + height are at most 1")
+        return self
+
+
+class SourceConfig(Section):
+    kind: Literal["picamera2", "opencv", "images", "demo"] = "picamera2"
+    width_px: Annotated[int, Field(ge=64, le=4608)] = 1280
+    height_px: Annotated[int, Field(ge=64, le=3456)] = 960
+    small_width_px: Annotated[int, Field(ge=64, le=1280)] = 320
+    small_height_px: Annotated[int, Field(ge=64, le=960)] = 240
+    rate_hz: Annotated[float, Field(gt=0, le=120)] = 15.0
+    rotate_deg: Literal[0, 90, 180, 270] = 0
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    region: RegionConfig = RegionConfig()
+    picamera2: Picamera2Config = Picamera2Config()
+    opencv: OpencvConfig = OpencvConfig()
+    images: ImagesConfig = ImagesConfig()
+    demo: DemoConfig = DemoConfig()
+
+    @model_validator(mode="after")
+    def has_what_it_reads(self) -> SourceConfig:
+        if self.kind == "opencv" and not self.opencv.uri:
+            raise ValueError("kind opencv needs opencv.uri: a file, an http or rtsp URL, or /dev/video0")
+        if self.kind == "images" and not self.images.paths:
+            raise ValueError("kind images needs images.paths: files or folders")
+        return self
+
+
+class DetectorConfig(Section):
+    kind: Literal["ssd", "res10", "haar"] = "ssd"
+    model: str | None = None
+    score_threshold: Fraction | None = None
+    nms_iou: Fraction = 0.45
+    min_face_px: Annotated[float, Field(ge=1)] = 16.0
+    threads: Annotated[int, Field(ge=1, le=8)] = 1
+
+
+class EstimatorConfig(Section):
+    model: str = "agender-ssrnet"
+    threads: Annotated[int, Field(ge=1, le=8)] = 1
+
+
+class TrackingConfig(Section):
+    max_gap_s: Positive = 1.0
+    min_iou: Fraction = 0.2
+    min_hits: Annotated[int, Field(ge=1)] = 2
+
+
+class AudienceConfig(Section):
+    age_bands: tuple[Annotated[int, Field(ge=1, le=120)], ...] = (13, 18, 25, 35, 45, 55, 65)
+    min_gender_confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.7
+
+    @field_validator("age_bands")
+    @classmethod
+    def rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("the lower ends of the bands must rise, such as [13, 18, 25]")
+        return value
+
+
+class PublishConfig(Section):
+    frames: Literal["every", "rate", "change"] = "every"
+    max_rate_hz: Positive = 5.0
+    idle_s: NotNegative = 1.0
+    health_s: Annotated[float, Field(ge=1)] = 60.0
+
+
+class TlsConfig(Section):
+    enabled: bool = False
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def complete(self) -> TlsConfig:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together: give both or neither")
+        if self.certificate_file and not self.enabled and not self.ca_file:
+            raise ValueError("a client certificate needs enabled: true or a ca_file")
+        return self
+
+
+class QosConfig(Section):
+    frame: Annotated[int, Field(ge=0, le=2)] = 0
+    status: Annotated[int, Field(ge=0, le=2)] = 1
+    health: Annotated[int, Field(ge=0, le=2)] = 0
+
+
+class MqttConfig(Section):
+    host: Annotated[str, Field(min_length=1)] = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    protocol: Literal["5", "3.1.1"] = "5"
+    prefix: Topic = "edge-agender"
+    client_id: str | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    reconnect_min_s: Positive = 1.0
+    reconnect_max_s: Positive = 60.0
+    qos: QosConfig = QosConfig()
+    tls: TlsConfig = TlsConfig()
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def protocol_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
+    @property
+    def uses_tls(self) -> bool:
+        return self.tls.enabled or self.tls.ca_file is not None
+
+    @property
+    def effective_port(self) -> int:
+        return self.port or (8883 if self.uses_tls else 1883)
+
+
+class LogConfig(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(Section):
+    device: DeviceConfig = DeviceConfig()
+    source: SourceConfig = SourceConfig()
+    detector: DetectorConfig = DetectorConfig()
+    estimator: EstimatorConfig = EstimatorConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    audience: AudienceConfig = AudienceConfig()
+    publish: PublishConfig = PublishConfig()
+    mqtt: MqttConfig = MqttConfig()
+    log: LogConfig = LogConfig()
