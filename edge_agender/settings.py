@@ -111,6 +111,16 @@ class EstimatorConfig(Section):
     threads: Annotated[int, Field(ge=1, le=8)] = 1
 
 
+class GatingConfig(Section):
+    motion: bool = True
+    motion_luma: Annotated[float, Field(gt=0, le=255)] = 6.0
+    idle_interval_s: NotNegative = 0.5
+    still_interval_s: NotNegative = 0.25
+    cadence: bool = True
+    active_interval_s: NotNegative = 0.1
+    estimates: bool = True
+
+
 class TrackingConfig(Section):
     max_gap_s: Positive = 1.0
     min_iou: Fraction = 0.2
@@ -195,6 +205,7 @@ class Config(Section):
     source: SourceConfig = SourceConfig()
     detector: DetectorConfig = DetectorConfig()
     estimator: EstimatorConfig = EstimatorConfig()
+    gating: GatingConfig = GatingConfig()
     tracking: TrackingConfig = TrackingConfig()
     audience: AudienceConfig = AudienceConfig()
     publish: PublishConfig = PublishConfig()

@@ -1,0 +1,3 @@
+from edge_agender.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,137 @@
+"""Start a broker on loopback, run the daemon on faces of nobody, and print what a subscriber receives.
+
+The broker is the machine's Mosquitto where one is installed, else an embedded one (amqtt, MQTT 3.1.1 only).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def find_mosquitto() -> str | None:
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+@contextlib.contextmanager
+def mosquitto(program: str, port: int) -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "mosquitto.conf")
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\n")
+        broker = subprocess.Popen([program, "-c", str(config)])
+        try:
+            yield
+        finally:
+            broker.terminate()
+            broker.wait()
+
+
+@contextlib.contextmanager
+def amqtt(port: int) -> Iterator[None]:
+    from amqtt.broker import Broker
+
+    loop = asyncio.new_event_loop()
+    config = {
+        "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    broker = asyncio.run_coroutine_threadsafe(_started(Broker, config), loop).result(CONNECT_TIMEOUT_S)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(CONNECT_TIMEOUT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(1)
+
+
+async def _started(broker_class, config):  # type: ignore[no-untyped-def]
+    broker = broker_class(config)
+    await broker.start()
+    return broker
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + CONNECT_TIMEOUT_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            return
+        time.sleep(0.05)
+    sys.exit(f"the broker did not open port {port} within {CONNECT_TIMEOUT_S:.0f} s")
+
+
+def print_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+    print(message.topic, json.dumps(json.loads(message.payload)), flush=True)
+
+
+def subscriber(port: int) -> mqtt.Client:
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+    client.on_message = print_message
+    client.on_connect = lambda c, *_: c.subscribe("edge-agender/#")
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
+
+
+def daemon_command(port: int, protocol: str) -> list[str]:
+    options = [
+        "device.name=demo",
+        "source.kind=demo",
+        "mqtt.host=127.0.0.1",
+        f"mqtt.port={port}",
+        f"mqtt.protocol={protocol}",
+        "publish.frames=rate",
+        "publish.max_rate_hz=2",
+        "publish.health_s=10",
+    ]
+    return [sys.executable, "-m", "edge_agender", "run", *(word for option in options for word in ("--set", option))]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, help="stop after this long; without it, on Ctrl-C")
+    seconds = parser.parse_args().seconds
+    port = free_port()
+    program = find_mosquitto()
+    print(f"# broker: {'Mosquitto' if program else 'amqtt (MQTT 3.1.1)'} on 127.0.0.1:{port}; Ctrl-C stops", flush=True)
+    with mosquitto(program, port) if program else amqtt(port):
+        wait_for_port(port)
+        client = subscriber(port)
+        daemon = subprocess.Popen(daemon_command(port, "5" if program else "3.1.1"))
+        try:
+            daemon.wait(seconds)
+            return daemon.returncode  # it ended by itself: its own message says why
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            daemon.terminate()
+            daemon.wait(5)
+            time.sleep(0.2)  # the goodbye is still on its way to the subscriber
+            return daemon.returncode
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
