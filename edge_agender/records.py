@@ -81,7 +81,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One tracked person in one frame: where, and the running estimate over the track (None before the first)."""
+    """One tracked person in one frame: where, and the running estimate over the track (None before the first).
+
+    `last_seen_s` is older than the frame where the person is carried on without a detection. `frontal` (0..1) says
+    how far the face looks this way; None where this frame did not measure it.
+    """
 
     track_id: int
     box: Box
@@ -89,3 +93,5 @@ class Face:
     estimate: Estimate | None
     first_seen_s: float
     hits: int
+    last_seen_s: float
+    frontal: float | None = None

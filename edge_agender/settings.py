@@ -123,8 +123,10 @@ class GatingConfig(Section):
 
 class TrackingConfig(Section):
     max_gap_s: Positive = 1.0
-    min_iou: Fraction = 0.2
+    max_gap_unconfirmed_s: Positive = 0.4
+    max_distance_sd: Positive = 4.0
     min_hits: Annotated[int, Field(ge=1)] = 2
+    start_score: Fraction = 0.0
 
 
 class AudienceConfig(Section):
