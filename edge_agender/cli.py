@@ -1,0 +1,129 @@
+"""Verbs and flags. Expected errors become one line on stderr and their exit code; a Ctrl-C is no error.
+
+Each command is imported when it is called: `edge-agender --help` loads neither OpenCV nor a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agender import __version__
+from edge_agender.errors import EdgeAgenderError
+
+SYSTEM_CONFIG = Path("/etc/edge-agender/config.yaml")
+
+OVERVIEW = """\
+Counts the audience of a digital sign: finds faces beside the camera, estimates age and gender,
+and publishes the figures over MQTT. Pictures stay in memory; none is stored or sent.
+
+first steps:
+  edge-agender selftest                          does this installation see what it should?
+  edge-agender run --source demo --sink stdout   watch messages without camera or broker
+  edge-agender check --config config.yaml        is this configuration usable?
+  edge-agender run --config config.yaml          the service
+"""
+
+
+def _configured(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"default: {SYSTEM_CONFIG} where it exists, else built-in values"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.OPTION=VALUE",
+        dest="overrides",
+        help="any option of config.yaml, such as mqtt.host=broker.local; may be repeated",
+    )
+
+
+def _with_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source",
+        metavar="WHAT",
+        help="demo, picamera2, a video file, a picture or folder, an http or rtsp URL, or /dev/video0",
+    )
+
+
+def _add_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("run", help="the service: camera in, messages out, until told to stop")
+    _configured(parser)
+    _with_source(parser)
+    parser.add_argument(
+        "--sink", choices=("mqtt", "stdout"), default="mqtt", help="stdout prints 'topic payload' lines instead"
+    )
+    parser.add_argument("--until-end", action="store_true", help="stop at the end of a file instead of starting again")
+
+
+def _add_check(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("check", help="is the configuration usable? every mistake at once; exit code 78")
+    _configured(parser)
+    parser.add_argument("--broker", action="store_true", help="also connect to the broker once")
+
+
+def _add_selftest(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("selftest", help="does this installation find, count and judge the demo's faces?")
+    _configured(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+
+
+def _add_predict(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("predict", help="faces, ages and genders of pictures, one JSON object a line")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="picture files or folders")
+    parser.add_argument("--score-threshold", type=float, metavar="0..1", help="default: the detector's own")
+    parser.add_argument("--detector", choices=("ssd", "res10", "haar"), default="ssd")
+    parser.add_argument("--estimator", metavar="NAME", help="a model of `edge-agender models list`")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"edge-agender {__version__}")
+    parser.add_argument("--benchmark", action="store_true", help="how fast is this board? same as the verb benchmark")
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for add in (_add_run, _add_check, _add_selftest, _add_predict):
+        add(verbs)
+    return parser
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr; under systemd without a time of our own, since the journal has one."""
+    prefix = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    logging.basicConfig(
+        level=level.upper(), format=f"{prefix}%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--benchmark" in words:
+        words.remove("--benchmark")
+        words.insert(0, "benchmark")
+    parser = build_parser()
+    options = parser.parse_args(words)
+    if options.verb is None:
+        parser.print_help()
+        return 0
+    try:
+        commands = importlib.import_module("edge_agender.commands")
+        return int(getattr(commands, options.verb.replace("-", "_"))(options))
+    except EdgeAgenderError as error:
+        for line in str(error).splitlines():
+            print(f"edge-agender: {line}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has left, as `| head` does: nothing to say and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130

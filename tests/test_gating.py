@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from edge_agender.gating import Cadence, MotionGate
+from edge_agender.records import Picture
+from edge_agender.settings import GatingConfig
+
+RATE_HZ = 15
+
+
+def scene(seed: int, luma: float = 120.0, noise: float = 4.0) -> Picture:
+    random = np.random.default_rng(seed)
+    return np.clip(random.normal(luma, noise, (240, 320)), 0, 255).astype(np.uint8)
+
+
+def with_head(picture: Picture, x: int, size: int = 20) -> Picture:
+    out = picture.copy()
+    out[100 : 100 + size, x : x + size] = 190
+    return out
+
+
+def detections(config: GatingConfig, pictures: list[Picture], *, people: bool = False) -> int:
+    cadence = Cadence(config)
+    for i, picture in enumerate(pictures):
+        cadence.due(picture, i / RATE_HZ, people=people)
+    return cadence.detections
+
+
+def test_noise_is_no_motion_and_a_still_scene_is_searched_twice_a_second() -> None:
+    assert detections(GatingConfig(), [scene(i) for i in range(60)]) == pytest.approx(8, abs=1)
+
+
+def test_a_small_head_walking_by_is_motion() -> None:
+    gate = MotionGate(GatingConfig().motion_luma)
+    gate.moved(scene(0), 0.0)
+    moved = [gate.moved(with_head(scene(i), 4 * i), i / RATE_HZ) for i in range(1, 60)]
+    assert all(moved)
+
+
+def test_a_walk_by_is_searched_at_the_active_rate() -> None:
+    pictures = [with_head(scene(i), 4 * i) for i in range(60)]
+    assert detections(GatingConfig(active_interval_s=0.0), pictures) == 60
+    assert detections(GatingConfig(active_interval_s=0.1), pictures) == pytest.approx(30, abs=1)
+
+
+def test_light_that_changes_everywhere_is_no_motion() -> None:
+    gate = MotionGate(GatingConfig().motion_luma)
+    gate.moved(scene(0, 100), 0.0)
+    assert not any(gate.moved(scene(i, 100 + 2 * i), i / RATE_HZ) for i in range(1, 20))
+
+
+def test_each_part_can_be_turned_off() -> None:
+    still = [scene(i) for i in range(60)]
+    assert detections(GatingConfig(motion=False, cadence=False), still) == 60
+    assert detections(GatingConfig(motion=False, cadence=True, active_interval_s=0.1), still) == pytest.approx(30, abs=1)
+
+
+def test_motion_in_a_frame_passed_over_is_not_forgotten() -> None:
+    cadence = Cadence(GatingConfig(active_interval_s=0.2))
+    assert cadence.due(scene(0), 0.0, people=False)
+    assert not cadence.due(with_head(scene(1), 100), 0.05, people=False)
+    assert cadence.due(scene(2), 0.21, people=False)
