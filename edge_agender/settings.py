@@ -54,6 +54,7 @@ class ImagesConfig(Section):
 class DemoConfig(Section):
     people: Annotated[int, Field(ge=0, le=32)] = 3
     seed: int = 7
+    pace: bool = True
     duration_s: Positive | None = None
 
 
@@ -198,6 +199,19 @@ class MqttConfig(Section):
         return self.port or (8883 if self.uses_tls else 1883)
 
 
+class OutboxConfig(Section):
+    path: Path | None = None
+    frames_durable: bool = False
+    max_mb: Positive = 64.0
+    max_age_h: Positive = 168.0
+    batch_s: NotNegative = 1.0
+    memory_messages: Annotated[int, Field(ge=16)] = 4096
+    live_messages: Annotated[int, Field(ge=1)] = 64
+    live_max_age_s: Positive = 10.0
+    historical_after_s: NotNegative = 30.0
+    replay_rate_hz: Positive = 20.0
+
+
 class LogConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -212,4 +226,5 @@ class Config(Section):
     audience: AudienceConfig = AudienceConfig()
     publish: PublishConfig = PublishConfig()
     mqtt: MqttConfig = MqttConfig()
+    outbox: OutboxConfig = OutboxConfig()
     log: LogConfig = LogConfig()
