@@ -1,0 +1,126 @@
+"""What every source is, and what they share: building a Frame and wiping it afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from edge_agender.preprocess import small_luma, to_bgr
+from edge_agender.records import Frame, Picture
+from edge_agender.settings import SourceConfig
+from edge_agender.sources.view import View
+
+
+class Source(Protocol):
+    """Where frames come from. One thread reads; any thread may close.
+
+    `live`: frames come whether or not anybody takes them, so the late ones are dropped; False means that `read`
+    may be called as late as one likes and nothing is missed.
+    `progress_s`: time.monotonic() when the source last delivered a frame or finished an attempt to reconnect.
+    `problem`: one line on why no frames come just now; None while they do.
+    """
+
+    live: bool
+
+    @property
+    def progress_s(self) -> float: ...
+
+    @property
+    def problem(self) -> str | None: ...
+
+    def read(self) -> Frame | None:
+        """Block for the next frame; None at the end or once `stop` is set.
+
+        Raises CameraError, MediaError or StalledError.
+        """
+
+    def close(self) -> None:
+        """Give everything back; may be called again."""
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class BaseSource:
+    """The parts of a Source that do not depend on where its frames come from."""
+
+    def __init__(self) -> None:
+        self._progress_s = time.monotonic()
+        self._problem: str | None = None
+
+    @property
+    def progress_s(self) -> float:
+        return self._progress_s
+
+    @property
+    def problem(self) -> str | None:
+        return self._problem
+
+    def made_progress(self) -> None:
+        self._progress_s = time.monotonic()
+
+    def failed(self, log: logging.Logger, text: str) -> None:
+        """Report trouble that may heal: a warning once, then quietly."""
+        log.log(logging.DEBUG if self._problem else logging.WARNING, text)
+        self._problem = text
+
+    def healed(self, log: logging.Logger, text: str) -> None:
+        """Report, where there was trouble, that it is over."""
+        if self._problem:
+            log.info(text)
+        self._problem = None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _wipe(raw: Picture, full: Picture, small: Picture) -> Callable[[], None]:
+    """Return what overwrites the pictures with zeros: what a frame showed does not linger in free memory."""
+    pictures = [raw, small] if np.may_share_memory(raw, full) else [raw, full, small]
+
+    def wipe() -> None:
+        while pictures:
+            pictures.pop().fill(0)
+
+    return wipe
+
+
+class Framer:
+    """Builds the frames of one source, numbered from 0."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        self._view = View.of(config)
+        self._small_size = (config.small_width_px, config.small_height_px)
+        self._sequence = 0
+
+    def frame(self, raw: Picture, captured_s: float) -> Frame:
+        """Return the Frame of a grey, B, G, R or B, G, R, A picture that nobody else uses; releasing it wipes `raw`."""
+        full = to_bgr(self._view.apply(raw))
+        small = small_luma(full, self._small_size)
+        frame = Frame(self._sequence, captured_s, time.time(), small, full, _wipe(raw, full, small))
+        self._sequence += 1
+        return frame
+
+
+def silence_opencv() -> None:
+    """Stop OpenCV and FFmpeg from writing to stderr: their lines would repeat with every retry and show whole URLs."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    logging_of_cv2 = getattr(cv2.utils, "logging", cv2)  # OpenCV 5, else OpenCV 4
+    with contextlib.suppress(AttributeError):
+        logging_of_cv2.setLogLevel(0)
