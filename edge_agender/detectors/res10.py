@@ -1,0 +1,35 @@
+"""OpenCV's own SSD with a ResNet-10 body, 300x300, through cv2.dnn. `edge-agender models add res10` fetches it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_agender.detectors.boxes import to_detections
+from edge_agender.errors import ModelError
+from edge_agender.model_spec import ModelSpec
+from edge_agender.models import find_model
+from edge_agender.networks import open_runner, outputs_for
+from edge_agender.records import Detection, Frame
+from edge_agender.settings import DetectorConfig
+
+
+class Res10Detector:
+    """Reads the full picture, stretched to a square as in its training: the luma alone would cost it accuracy."""
+
+    def __init__(self, config: DetectorConfig, spec: ModelSpec | None = None) -> None:
+        spec = spec or find_model(config.model or "res10")
+        if spec.detection is None or spec.detection.decode != "res10":
+            raise ModelError(f"{spec.name} is not OpenCV's face detector: leave detector.model empty for res10")
+        self._config, self._spec = config, spec
+        self._runner = open_runner(spec, spec.networks[0], config.threads)
+        threshold = config.score_threshold
+        self._least = spec.detection.score_threshold if threshold is None else threshold
+
+    def detect(self, frame: Frame) -> list[Detection]:
+        """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
+        (rows,) = outputs_for(self._runner, frame.full, self._spec.input).values()
+        rows = rows.reshape(-1, 7)
+        rows = rows[rows[:, 2] >= self._least]
+        height, width = frame.full.shape[:2]
+        boxes = rows[:, 3:7].astype(float) * np.asarray([width, height, width, height])
+        return to_detections(boxes, rows[:, 2].astype(float), self._config, frame)

@@ -1,0 +1,89 @@
+"""Our own single-shot detector: int8 TFLite over luma; boxes are decoded for the few cells that pass the threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge_agender import decode
+from edge_agender.detectors.boxes import to_detections
+from edge_agender.errors import ModelError
+from edge_agender.model_input import picture_values
+from edge_agender.model_spec import Level, ModelSpec
+from edge_agender.models import find_model
+from edge_agender.networks import open_tflite
+from edge_agender.preprocess import letterbox
+from edge_agender.records import Array, Detection, Frame
+from edge_agender.settings import DetectorConfig
+from edge_agender.tflite import Tensor, dequantize, quantize
+
+DEFAULT_MODEL = "face-ssd"
+
+
+@dataclass(frozen=True)
+class _Map:
+    """One level with its tensors, and the stored score at which a cell becomes a candidate."""
+
+    stride: int
+    columns: int
+    scores: Tensor
+    boxes: Tensor
+    least: float
+
+
+class SsdDetector:
+    """A detector of TFLite whose manifest entry says `decode: distances`."""
+
+    def __init__(self, config: DetectorConfig, spec: ModelSpec | None = None) -> None:
+        spec = spec or find_model(config.model or DEFAULT_MODEL)
+        if spec.detection is None or spec.detection.decode != "distances" or spec.networks[0].runtime != "tflite":
+            raise ModelError(f"{spec.name} is no TFLite face detector: leave detector.model empty for {DEFAULT_MODEL}")
+        if spec.input.colour != "grey" or spec.input.scale in ("minmax", "standardize"):
+            raise ModelError(f"{spec.name}: a detector's input is grey with a fixed scale")
+        self._config, self._size = config, spec.input.size
+        self._network = open_tflite(spec, spec.networks[0], config.threads)
+        self._logits = spec.detection.logits
+        threshold = spec.detection.score_threshold if config.score_threshold is None else config.score_threshold
+        self._maps = [self._map(level, threshold, spec) for level in spec.detection.levels]
+        self._stored = _lookup(self._network.input, spec)
+
+    def detect(self, frame: Frame) -> list[Detection]:
+        """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
+        canvas, factor = letterbox(frame.small, self._size)
+        outputs = self._network.run(cv2.LUT(canvas, self._stored)[None, :, :, None])
+        found = [self._candidates(outputs, each) for each in self._maps]
+        boxes = np.concatenate([boxes for boxes, _ in found])
+        scores = np.concatenate([scores for _, scores in found])
+        # By axis: a small picture's sides are rounded, so its two scales differ a little.
+        per_axis = np.divide(frame.full.shape[1::-1], frame.small.shape[1::-1]) / factor
+        return to_detections(boxes * np.tile(per_axis, 2), scores, self._config, frame)
+
+    def _candidates(self, outputs: dict[str, Array], level: _Map) -> tuple[Array, Array]:
+        """Return corners (n, 4) in network pixels and scores (n,) of the cells above the threshold."""
+        stored = outputs[level.scores.name].ravel()
+        cells = np.flatnonzero(stored >= level.least)
+        distances = dequantize(outputs[level.boxes.name].reshape(-1, 4)[cells], level.boxes)
+        values = dequantize(stored[cells], level.scores)
+        scores = decode.sigmoid(values) if self._logits else values.astype(float)
+        return decode.distance_boxes(cells, distances, level.columns, level.stride), scores
+
+    def _map(self, level: Level, threshold: float, spec: ModelSpec) -> _Map:
+        scores, boxes = self._network.outputs[level.scores], self._network.outputs[level.boxes]
+        width, height = (-(-side // level.stride) for side in self._size)
+        if scores.shape[:3] != (1, height, width) or np.prod(scores.shape) != height * width:
+            raise ModelError(f"{spec.name}: {level.scores} is {list(scores.shape)}, expected [1, {height}, {width}, 1]")
+        if boxes.shape != (1, height, width, 4):
+            raise ModelError(f"{spec.name}: {level.boxes} is {list(boxes.shape)}, expected [1, {height}, {width}, 4]")
+        limited = min(max(threshold, 1e-6), 1 - 1e-6)
+        value = decode.logit(limited) if self._logits else limited
+        least = value / scores.scale + scores.zero_point if scores.quantized else value
+        return _Map(level.stride, width, scores, boxes, least)
+
+
+def _lookup(tensor: Tensor, spec: ModelSpec) -> Array:
+    """Return what the network stores for each of the 256 lumas: scaling a picture is then one look-up."""
+    single = spec.input.model_copy(update={"size": (256, 1)})
+    lumas = np.arange(256, dtype=np.uint8).reshape(1, 256)
+    return quantize(picture_values(lumas, single), tensor).ravel()

@@ -1,0 +1,111 @@
+"""Crops -> Estimates, for any network that a ModelSpec describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edge_agender import decode
+from edge_agender.errors import ModelError
+from edge_agender.model_input import picture_values
+from edge_agender.model_spec import AgeOutput, DeviationOutput, GenderOutput, ModelSpec, OutputSpec, StagewiseOutput
+from edge_agender.networks import open_runner
+from edge_agender.records import Array, Estimate, Picture
+
+# Beyond what anybody has reached: a regression may overshoot, a reader of the message may not.
+MAX_YEARS = 116.0
+
+
+class Estimator:
+    """Age and gender of face crops (crop_px, crop_px, 3), B, G, R, cut with crop_margin by preprocess.crop_face."""
+
+    def __init__(self, spec: ModelSpec, threads: int = 1) -> None:
+        """Load the networks; raise ModelError where one is missing, damaged or not as described."""
+        if spec.role != "estimator":
+            raise ModelError(f"{spec.name} is a {spec.role}: choose an estimator of 'edge-agender models list'")
+        self.spec = spec
+        self.crop_px = max(spec.input.size)
+        self.crop_margin = spec.input.margin
+        self._parts = [(part.outputs, open_runner(spec, part, threads)) for part in spec.networks]
+        # A network whose tensors cannot be read as described must fail here, not at the first face.
+        self.estimate([np.zeros((self.crop_px, self.crop_px, 3), np.uint8)])
+
+    def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
+        """Return one estimate a crop; None where the network gave no finite number."""
+        return [self._one(crop) for crop in crops]
+
+    def _one(self, crop: Picture) -> Estimate | None:
+        values = picture_values(crop, self.spec.input)
+        years, years_sd, p_female = float("nan"), float("nan"), float("nan")
+        for outputs, runner in self._parts:
+            tensors = runner.feed(values)
+            if outputs.age:
+                years, years_sd = read_age(tensors, outputs.age)
+            if outputs.age_stages:
+                years, years_sd = read_stages(tensors, outputs.age_stages)
+            if outputs.age_sd:
+                years_sd = read_deviation(tensors, outputs.age_sd)
+            if outputs.gender:
+                p_female = read_gender(tensors, outputs.gender)
+        if not (np.isfinite(years) and np.isfinite(p_female)):
+            return None
+        return Estimate(min(max(years, 0.0), MAX_YEARS), years_sd if np.isfinite(years_sd) else float("nan"), p_female)
+
+
+def read_age(tensors: Mapping[str, Array], spec: AgeOutput) -> tuple[float, float]:
+    """Return years and, where the network says a distribution, its standard deviation; NaN else."""
+    values = _values(tensors, spec)
+    if spec.decode == "years":
+        _expect(values, 1, spec.tensor)
+        return float(values[0]) * spec.multiply + spec.add, float("nan")
+    years = np.asarray(spec.centres) if spec.decode == "bins" else spec.first + spec.step * np.arange(spec.count)
+    _expect(values, len(years), spec.tensor)
+    return decode.expectation(decode.softmax(values) if spec.softmax else values, years)
+
+
+def read_stages(tensors: Mapping[str, Array], spec: StagewiseOutput) -> tuple[float, float]:
+    """Return years and their deviation from SSR-Net's stages."""
+    weights, shifts, deltas = (
+        [np.ravel(_find(tensors, name)) for name in names] for names in (spec.probabilities, spec.offsets, spec.deltas)
+    )
+    for bins, offsets, name in zip(weights, shifts, spec.offsets, strict=True):
+        _expect(offsets, len(bins), name)
+    return decode.stagewise(weights, shifts, deltas, spec.range_years, spec.lambda_offset, spec.lambda_delta)
+
+
+def read_deviation(tensors: Mapping[str, Array], spec: DeviationOutput) -> float:
+    """Return one standard deviation of the age, in years."""
+    values = _values(tensors, spec)
+    _expect(values, 1, spec.tensor)
+    value = float(values[0]) * spec.multiply + spec.add
+    return float(np.exp(0.5 * min(value, 20.0))) if spec.decode == "log_variance" else max(value, 0.0)
+
+
+def read_gender(tensors: Mapping[str, Array], spec: GenderOutput) -> float:
+    """Return the probability of female."""
+    values = _values(tensors, spec)
+    if spec.decode == "two":
+        _expect(values, 2, spec.tensor)
+        return decode.temper(decode.probability_of_two(values, spec.female, spec.logits), spec.temperature)
+    _expect(values, 1, spec.tensor)
+    rising = decode.temper(
+        decode.probability_of_one(float(values[0]), spec.low, spec.high, spec.logits), spec.temperature
+    )
+    return rising if spec.rises_to == "female" else 1.0 - rising
+
+
+def _values(tensors: Mapping[str, Array], spec: OutputSpec) -> Array:
+    values = np.ravel(_find(tensors, spec.tensor))
+    return values[slice(*spec.columns)] if spec.columns else values
+
+
+def _find(tensors: Mapping[str, Array], name: str) -> Array:
+    if name not in tensors:
+        raise ModelError(f"the network has no output {name!r}; it has {', '.join(sorted(tensors))}")
+    return tensors[name]
+
+
+def _expect(values: Array, count: int, name: str) -> None:
+    if values.size != count:
+        raise ModelError(f"output {name!r} has {values.size} numbers, the manifest's decoding wants {count}")

@@ -1,0 +1,118 @@
+"""What is true of each model is data: manifests -> frozen, verified ModelSpecs.
+
+A manifest is trusted no further than its limits: it can name files beside it and nothing else, and a file's bytes reach
+an interpreter only after their size and SHA-256 were found to be what the manifest says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from edge_agender.errors import ModelError
+from edge_agender.model_spec import MAX_MODEL_BYTES, FileSpec, Manifest, ModelSpec
+
+MAX_MANIFEST_BYTES = 256 * 1024
+MANIFEST, PUBLISHED = "manifest.yaml", "published.yaml"
+
+
+def shipped_folder() -> Path:
+    """Return where the models that ship with the package lie: inside it, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "_models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def user_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Return where added models lie: the service's state directory, or the user's data folder."""
+    env = os.environ if environment is None else environment
+    state = env.get("STATE_DIRECTORY", "").split(":")[0]
+    if state:
+        return Path(state) / "models"
+    data = env.get("XDG_DATA_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".local/share")
+    return Path(data) / "edge-agender" / "models"
+
+
+def load_manifest(path: Path) -> dict[str, ModelSpec]:
+    """Return the models of one manifest, each with its name and folder; {} where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_MANIFEST_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}: the manifest of the models cannot be read") from None
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise ModelError(f"{path}: larger than {MAX_MANIFEST_BYTES // 1024} kB: this is not a manifest")
+    manifest = parse_manifest(raw, str(path))
+    return {
+        name: spec.model_copy(update={"name": name, "folder": path.parent}) for name, spec in manifest.models.items()
+    }
+
+
+def parse_manifest(raw: bytes, origin: str) -> Manifest:
+    """Return the manifest in a YAML text; raise ModelError, one line, where it is none."""
+    try:
+        data = _safe_yaml(raw.decode("utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ModelError(f"{origin}: not a YAML manifest: {' '.join(str(error).split())[:200]}") from None
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in mistake["loc"]) or "(top)"
+        raise ModelError(f"{origin}: {where}: {mistake['msg']}") from None
+
+
+def find_model(name: str, user: Path | None = None, shipped: Path | None = None) -> ModelSpec:
+    """Return the description of a model that is installed: added by the user, or shipped. Raise ModelError else."""
+    user, shipped = user or user_folder(), shipped or shipped_folder()
+    # A shipped model comes last: no added one can take its name.
+    installed = load_manifest(user / MANIFEST) | load_manifest(shipped / MANIFEST)
+    if name in installed:
+        return installed[name]
+    if name in load_manifest(shipped / PUBLISHED):
+        raise ModelError(f"{name} is known but not installed: run 'edge-agender models add {name}'")
+    close = get_close_matches(name, installed, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"installed here: {', '.join(sorted(installed)) or 'none'}"
+    raise ModelError(f"there is no model {name!r}; {hint}")
+
+
+def read_verified(folder: Path, file: FileSpec) -> bytes:
+    """Return a model file's bytes, read once and checked: what is returned is what was hashed."""
+    path = folder / file.name
+    try:
+        with path.open("rb") as handle:
+            data = handle.read((file.size_bytes or MAX_MODEL_BYTES) + 1)
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}: the model file is missing; install it again") from None
+    verify(data, file, str(path))
+    return data
+
+
+def verify(data: bytes, file: FileSpec, origin: str) -> None:
+    """Raise ModelError unless the bytes have the size and SHA-256 that the manifest says."""
+    if file.sha256 is None:
+        raise ModelError(f"{origin}: its manifest has no SHA-256: add the model with 'edge-agender models add'")
+    if file.size_bytes is not None and len(data) != file.size_bytes:
+        kind = "truncated" if len(data) < file.size_bytes else "larger than described"
+        raise ModelError(f"{origin}: {kind} ({file.size_bytes} bytes expected); install the model again")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != file.sha256:
+        raise ModelError(
+            f"{origin}: SHA-256 is {digest[:12]}..., the manifest says {file.sha256[:12]}...: not this file"
+        )
+
+
+def _safe_yaml(text: str) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
+        raise ValueError("aliases (*name) are not allowed in a manifest")
+    return yaml.load(text, Loader=loader)
