@@ -133,6 +133,7 @@ class TrackingConfig(Section):
 class AudienceConfig(Section):
     age_bands: tuple[Annotated[int, Field(ge=1, le=120)], ...] = (13, 18, 25, 35, 45, 55, 65)
     min_gender_confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.7
+    hold_s: NotNegative = 0.5
 
     @field_validator("age_bands")
     @classmethod

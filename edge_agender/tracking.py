@@ -34,8 +34,8 @@ class Track:
     """
 
     __slots__ = (
-        "_aspect", "_evidence", "_log_size", "_x", "_y", "first_seen_s", "found", "frontal", "hits", "id", "last_seen_s",
-        "misses", "score", "unseen_s",
+        "_aspect", "_evidence", "_log_size", "_x", "_y", "first_seen_s", "found", "frontal", "hits", "id",
+        "last_seen_s", "misses", "score", "unseen_s",
     )  # fmt: skip
 
     def __init__(self, track_id: int, detection: Detection, now_s: float) -> None:
