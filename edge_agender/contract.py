@@ -128,3 +128,11 @@ class EnabledPayload(TypedDict):
     enabled: Annotated[bool, Field(description="The switch on .../enabled/set, as it was last set.")]
     measuring: Annotated[bool, Field(description="False: the camera is closed.")]
     reason: Annotated[Reason, Field(description="What closed the camera; 'on' while measuring.")]
+
+
+PAYLOADS: dict[str, type] = {
+    "frame": FramePayload,
+    "status": StatusPayload,
+    "health": HealthPayload,
+    "enabled": EnabledPayload,
+}
