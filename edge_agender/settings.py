@@ -55,6 +55,7 @@ class DemoConfig(Section):
     people: Annotated[int, Field(ge=0, le=32)] = 3
     seed: int = 7
     pace: bool = True
+    stay: bool = False
     duration_s: Positive | None = None
 
 
@@ -213,6 +214,25 @@ class OutboxConfig(Section):
     replay_rate_hz: Positive = 20.0
 
 
+class WebConfig(Section):
+    """The status page. Beyond loopback it needs a password: it tells where people stand."""
+
+    enabled: bool = True
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    password_file: Path | None = None
+    hostnames: tuple[str, ...] = ()
+    aim: bool = True
+    stalled_after_s: Positive = 15.0
+
+    @model_validator(mode="after")
+    def protected(self) -> WebConfig:
+        loopback = self.host == "localhost" or self.host.startswith("127.") or self.host == "::1"
+        if self.enabled and not loopback and self.password_file is None:
+            raise ValueError(f"host {self.host} can be reached from elsewhere: set password_file, or host: 127.0.0.1")
+        return self
+
+
 class LogConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -228,4 +248,5 @@ class Config(Section):
     publish: PublishConfig = PublishConfig()
     mqtt: MqttConfig = MqttConfig()
     outbox: OutboxConfig = OutboxConfig()
+    web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()

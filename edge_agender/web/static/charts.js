@@ -1,0 +1,100 @@
+// Two small charts as SVG, each with a table that says the same.
+const SVG = "http://www.w3.org/2000/svg";
+
+function draw(parent, name, attributes, text) {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  parent.append(node);
+  return node;
+}
+
+export function fillTable(table, caption, heads, rows) {
+  const row = (tag, cells) => {
+    const line = document.createElement("tr");
+    cells.forEach((cell, i) => {
+      const head = tag === "th" || i === 0;
+      const node = document.createElement(head ? "th" : "td");
+      if (head) node.scope = tag === "th" ? "col" : "row";
+      node.textContent = cell;
+      line.append(node);
+    });
+    return line;
+  };
+  const title = document.createElement("caption");
+  title.textContent = caption;
+  table.replaceChildren(title, row("th", heads), ...rows.map((cells) => row("td", cells)));
+}
+
+export const shown = (count) => (count === null || count === undefined ? "withheld" : String(count));
+const clock = (utc) => new Date(utc * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
+export function viewersChart(svg, table, windows) {
+  const width = 320, height = 130, base = height - 18, top = 14;
+  const rates = windows.map((w) => (w.viewers === null ? null : (w.viewers * 60) / w.length_s));
+  const most = Math.max(1, ...rates.map((rate) => rate ?? 0));
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.replaceChildren();
+  draw(svg, "path", { class: "axis", d: `M0 ${base}.5H${width}` });
+  const step = width / Math.max(windows.length, 1);
+  rates.forEach((rate, i) => {
+    const tall = ((rate ?? 0) / most) * (base - top);
+    const bar = draw(svg, "rect", {
+      class: "first", x: i * step + step * 0.12, y: base - tall, width: step * 0.76, height: tall, rx: 1.5,
+      "data-viewers": shown(windows[i].viewers),
+    });
+    draw(bar, "title", {}, `${clock(windows[i].start_utc_s)}: ${shown(windows[i].viewers)} viewers`);
+  });
+  draw(svg, "text", { x: 0, y: 10 }, `most: ${Math.round(most * 10) / 10}`);
+  if (windows.length) {
+    draw(svg, "text", { x: 0, y: height - 4 }, clock(windows[0].start_utc_s));
+    if (windows.length > 1)
+      draw(svg, "text", { x: width, y: height - 4, "text-anchor": "end" }, clock(windows.at(-1).start_utc_s));
+  }
+  fillTable(table, "One row a window, oldest first", ["From", "Viewers", "Could have seen it", "Seconds watched"],
+    windows.map((w) => [clock(w.start_utc_s), shown(w.viewers), shown(w.opportunities), shown(w.attention_s)]));
+}
+
+function sums(windows) {
+  const bands = [], genders = [], total = new Map();
+  for (const window of windows)
+    for (const [gender, cells] of Object.entries(window.cells)) {
+      if (!genders.includes(gender)) genders.push(gender);
+      for (const [band, count] of Object.entries(cells)) {
+        if (!bands.includes(band)) bands.push(band);
+        const key = `${gender} ${band}`;
+        const old = total.get(key) ?? { count: null, withheld: false };
+        total.set(key, { count: count === null ? old.count : (old.count ?? 0) + count, withheld: old.withheld || count === null });
+      }
+    }
+  return { bands, genders, cell: (gender, band) => total.get(`${gender} ${band}`) ?? { count: 0, withheld: false } };
+}
+
+export function cellsChart(svg, table, windows) {
+  const { bands, genders, cell } = sums(windows);
+  const width = 320, line = 10, gap = 8, left = 72, top = 16;
+  const group = line * Math.max(genders.length, 1) + gap;
+  const colours = ["first", "second", "third"];
+  const most = Math.max(1, ...bands.flatMap((band) => genders.map((gender) => cell(gender, band).count ?? 0)));
+  svg.setAttribute("viewBox", `0 0 ${width} ${top + bands.length * group + 4}`);
+  svg.replaceChildren();
+  genders.forEach((gender, i) => {
+    draw(svg, "rect", { class: colours[i % 3], x: left + i * 82, y: 1, width: 9, height: 9, rx: 2 });
+    draw(svg, "text", { x: left + i * 82 + 13, y: 10 }, gender);
+  });
+  bands.forEach((band, row) => {
+    const y = top + row * group;
+    draw(svg, "text", { x: left - 6, y: y + group / 2 + 1, "text-anchor": "end" }, band);
+    genders.forEach((gender, i) => {
+      const { count, withheld } = cell(gender, band);
+      const long = ((count ?? 0) / most) * (width - left - 44);
+      draw(svg, "rect", { class: colours[i % 3], x: left, y: y + i * line, width: long, height: line - 2, rx: 1.5,
+        "data-cell": `${gender} ${band}`, "data-viewers": shown(count) });
+      draw(svg, "text", { x: left + long + 4, y: y + i * line + 8 }, withheld ? (count === null ? "–" : `${count}+`) : count || "");
+    });
+  });
+  draw(svg, "path", { class: "axis", d: `M${left - 0.5} ${top - 2}V${top + bands.length * group}` });
+  const words = (found) => (found.withheld && found.count !== null ? `${found.count} or more` : shown(found.count));
+  fillTable(table, "Viewers; small numbers are withheld", ["Age", ...genders],
+    bands.map((band) => [band, ...genders.map((gender) => words(cell(gender, band)))]));
+}

@@ -1,0 +1,103 @@
+"""Snapshot -> what the page shows, as JSON-ready mappings. Nothing is added to what the snapshot releases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from edge_agender import mounting
+from edge_agender.live import AimFace, Snapshot, WindowSummary
+from edge_agender.settings import WebConfig
+
+Render: TypeAlias = Callable[[Snapshot | None, WebConfig, float], dict[str, Any]]
+
+
+def page(snapshot: Snapshot | None, config: WebConfig, now_s: float) -> dict[str, Any]:
+    """Return the status view; {"ready": false} before the first snapshot."""
+    if snapshot is None:
+        return {"ready": False}
+    problem = health_problem(snapshot, config.stalled_after_s, now_s)
+    return {
+        "ready": True,
+        "device": snapshot.device,
+        "enabled": snapshot.enabled,
+        "aim": config.aim,
+        "camera": {"alive": problem is None, "problem": problem, "frame_age_s": frame_age_s(snapshot, now_s)},
+        "people": snapshot.people,
+        "rate_hz": _rounded(snapshot.rate_hz, 1),
+        "latency_ms": _rounded(_times(snapshot.latency_s, 1000), 0),
+        "frames": {"captured": snapshot.frames_captured, "dropped": snapshot.frames_dropped},
+        "board": {
+            "temperature_c": _rounded(snapshot.temperature_c, 1),
+            "throttled": None if snapshot.throttled is None else list(snapshot.throttled),
+            "memory_mb": _rounded(_times(snapshot.resident_bytes, 1e-6), 0),
+            "cpu_percent": _rounded(_times(snapshot.cpu_share, 100), 0),
+        },
+        "broker": {
+            "state": snapshot.broker,
+            "problem": snapshot.broker_problem,
+            "waiting": snapshot.messages_waiting,
+        },
+        "windows": [_window(window) for window in snapshot.windows],
+        "privacy_level": snapshot.privacy_level,
+        "versions": dict(snapshot.versions),
+        "utc_s": round(snapshot.utc_s, 3),
+        "uptime_s": round(snapshot.utc_s - snapshot.started_utc_s),
+    }
+
+
+def aim(snapshot: Snapshot | None, config: WebConfig, now_s: float) -> dict[str, Any]:
+    """Return the aim view: boxes on an empty background, and the mounting rules."""
+    if snapshot is None:
+        return {"ready": False}
+    rules = [asdict(rule) for rule in mounting.check(snapshot.faces)]
+    return {
+        "ready": True,
+        "aspect": round(snapshot.picture_width_px / max(snapshot.picture_height_px, 1), 4),
+        "alive": health_problem(snapshot, config.stalled_after_s, now_s) is None,
+        "faces": [_face(face) for face in snapshot.faces],
+        "rules": rules,
+    }
+
+
+def health_problem(snapshot: Snapshot | None, stalled_after_s: float, now_s: float) -> str | None:
+    """Return why no audience is being counted, None while it is, or while the daemon is switched off on purpose."""
+    if snapshot is None:
+        return "still starting"
+    if not snapshot.enabled:
+        return None
+    if snapshot.camera_problem:
+        return snapshot.camera_problem
+    age_s = frame_age_s(snapshot, now_s)
+    if age_s is None:
+        return "no frame yet"
+    return f"no frame for {age_s:.0f} s" if age_s > stalled_after_s else None
+
+
+def frame_age_s(snapshot: Snapshot, now_s: float) -> float | None:
+    return None if snapshot.last_frame_s is None else round(max(now_s - snapshot.last_frame_s, 0.0), 1)
+
+
+def _window(window: WindowSummary) -> dict[str, Any]:
+    return {
+        "start_utc_s": window.start_utc_s,
+        "length_s": window.length_s,
+        "viewers": window.viewers,
+        "opportunities": window.opportunities,
+        "attention_s": _rounded(window.attention_s, 1),
+        "cells": {gender: dict(bands) for gender, bands in window.cells.items()},
+    }
+
+
+def _face(face: AimFace) -> dict[str, Any]:
+    shown = {key: round(value, 3) if isinstance(value, float) else value for key, value in asdict(face).items()}
+    return {**shown, "grade": mounting.grade(face)}
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
