@@ -1,0 +1,1 @@
+"""Shows that no picture leaves the daemon: everything that left it is collected by strace and searched for pixels."""

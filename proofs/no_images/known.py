@@ -1,0 +1,74 @@
+"""What the daemon is shown, as this proof knows it: pictures that are written for it, and the faces in them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_agender.detectors import open_detector
+from edge_agender.records import Frame
+from edge_agender.settings import DetectorConfig, SourceConfig
+from edge_agender.sources import open_source
+from proofs.no_images.pixels import Bytes, Known
+
+# The middle of a box is all face: it correlates also with a crop that was cut closer than the detector's box.
+INNER = 0.7
+MAX_FACES = 24
+
+
+def frames(config: SourceConfig, count: int) -> Iterator[Frame]:
+    """Yield the first frames of a source, as the daemon reads them."""
+    with open_source(config, threading.Event()) as source:
+        for _ in range(count):
+            frame = source.read()
+            if frame is None:
+                return
+            yield frame
+
+
+def write_pictures(config: SourceConfig, folder: Path, *, every: int, count: int) -> list[Path]:
+    """Write every n-th frame of a source as lossless pictures and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, frame in enumerate(frames(config, every * count)):
+        if number % every == 0:
+            paths.append(folder / f"{number:04}.png")
+            cv2.imwrite(str(paths[-1]), frame.full)
+        frame.release()
+    return paths
+
+
+def known(config: SourceConfig, count: int) -> Known:
+    """Return the frames of a source in every layout that code could keep them in, and the faces found in them."""
+    detector = open_detector(DetectorConfig())
+    layouts: list[bytes] = []
+    faces: list[Bytes] = []
+    for frame in frames(config, count):
+        layouts += _layouts(frame)
+        grey = cv2.cvtColor(frame.full, cv2.COLOR_BGR2GRAY)
+        faces += [_inner(np.asarray(grey), box) for box, _ in detector.detect(frame) if box.width >= 24]
+        frame.release()
+    return Known(tuple(layouts), tuple(_spread(faces)))
+
+
+def _layouts(frame: Frame) -> list[bytes]:
+    full = frame.full
+    grey = cv2.cvtColor(full, cv2.COLOR_BGR2GRAY)
+    planes = [np.ascontiguousarray(full[:, :, channel]).tobytes() for channel in range(3)]
+    return [full.tobytes(), full[:, :, ::-1].tobytes(), *planes, grey.tobytes(), frame.small.tobytes()]
+
+
+def _inner(grey: Bytes, box: Sequence[float]) -> Bytes:
+    x1, y1, x2, y2 = box
+    x, y, w, h = (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) * INNER / 2, (y2 - y1) * INNER / 2
+    cut = grey[max(int(y - h), 0) : int(y + h), max(int(x - w), 0) : int(x + w)].copy()
+    return np.asarray(cv2.resize(cut, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _spread(faces: list[Bytes]) -> list[Bytes]:
+    """At most so many, from the beginning to the end."""
+    return faces[:: max(1, -(-len(faces) // MAX_FACES))]
