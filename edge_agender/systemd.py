@@ -84,18 +84,10 @@ class Notifier:
 
 
 def credential(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the file of a systemd credential, or None where it was not passed or holds nothing.
-
-    The unit's default is an empty line, because LoadCredential= alone refuses to start without the file.
-    """
+    """Return the file of a systemd credential (LoadCredential=), or None where it was not passed."""
     directory = environment.get("CREDENTIALS_DIRECTORY")
-    if not directory:
-        return None
-    path = Path(directory) / name
-    try:
-        return path if path.read_bytes().strip() else None
-    except OSError:
-        return None
+    path = Path(directory, name) if directory else None
+    return path if path and path.is_file() else None
 
 
 def _watchdog_period_s(environment: Mapping[str, str]) -> float | None:

@@ -97,10 +97,8 @@ def test_a_supervisor_that_is_gone_or_deaf_stops_nothing(tmp_path: Path) -> None
     supervisor.socket.close()
 
 
-def test_a_credential_is_its_file_and_an_empty_one_is_none(tmp_path: Path) -> None:
+def test_a_credential_is_its_file_and_a_missing_one_is_none(tmp_path: Path) -> None:
     environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
-    assert credential("mqtt-password", environment) is None
-    (tmp_path / "mqtt-password").write_text("\n")
     assert credential("mqtt-password", environment) is None
     (tmp_path / "mqtt-password").write_text("secret\n")
     assert credential("mqtt-password", environment) == tmp_path / "mqtt-password"
