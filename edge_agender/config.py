@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +16,7 @@ from edge_agender.settings import Config
 
 # A configuration is a page of text; anything larger is the wrong file, and YAML aliases could make it explode.
 MAX_BYTES = 256 * 1024
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
 class _Loader(yaml.SafeLoader):
@@ -130,3 +132,13 @@ def _nearest(location: tuple[Any, ...]) -> str:
     names = sorted(node.model_fields)
     close = get_close_matches(str(location[-1]), names, n=1)
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(names)}"
+
+
+def source_overrides(what: str) -> list[str]:
+    """Return the --set options that the short form `--source WHAT` stands for."""
+    if what in ("demo", "picamera2"):
+        return [f"source.kind={what}"]
+    path = Path(what)
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        return ["source.kind=images", f"source.images.paths={json.dumps([what])}"]
+    return ["source.kind=opencv", f"source.opencv.uri={json.dumps(what)}"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge_agender.frontal import frontalness
+from edge_agender.gating import Cadence
 from edge_agender.preprocess import crop_face
-from edge_agender.quality import crop_quality
+from edge_agender.quality import detail, sharpness
 from edge_agender.records import Detection, Estimate, Face, Frame, Picture
 from edge_agender.stages import StageTimes
+from edge_agender.tracking import Track, Tracker
+
 
 
 class Source(Protocol):
@@ -47,3 +51,78 @@ class Observation:
     faces: tuple[Face, ...]
     searched: bool
     mean_luma: float
+
+
+@dataclass(slots=True)
+class Work:
+    """What was done, and by comparison with `frames` and `faces`, what was spared."""
+
+    frames: int = 0
+    searches: int = 0
+    faces: int = 0
+    estimates: int = 0
+
+
+class Pipeline:
+    """Detector, estimator and tracker in their order. One thread."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        estimator: Estimator,
+        tracker: Tracker,
+        cadence: Cadence,
+        *,
+        spare_estimates: bool = True,
+        times: StageTimes | None = None,
+    ) -> None:
+        self._detector = detector
+        self._estimator = estimator
+        self._tracker = tracker
+        self._cadence = cadence
+        self._spare_estimates = spare_estimates
+        self.times = times or StageTimes()
+        self.work = Work()
+
+    def process(self, frame: Frame) -> Observation:
+        """Look at one frame and give its buffers back."""
+        try:
+            with self.times.measure("gate"):
+                searched = self._cadence.due(frame.small, frame.captured_s, people=self._tracker.people)
+            self.work.frames += 1
+            tracks = self._search(frame) if searched else self._tracker.predict(frame.captured_s)
+        finally:
+            frame.release()
+        faces = tuple(track.face() for track in tracks)
+        return Observation(
+            frame.sequence, frame.captured_s, frame.utc_s, faces, searched, round(self._cadence.mean_luma, 1)
+        )
+
+    def _search(self, frame: Frame) -> Sequence[Track]:
+        with self.times.measure("detect"):
+            detections = self._detector.detect(frame)
+        self.work.searches += 1
+        with self.times.measure("track"):
+            tracks = self._tracker.update(detections, frame.captured_s)
+        seen = [track for track in tracks if track.seen]
+        if seen:
+            self._estimate(frame, seen)
+        return tracks
+
+    def _estimate(self, frame: Frame, seen: Sequence[Track]) -> None:
+        with self.times.measure("crop"):
+            size, margin = self._estimator.crop_px, self._estimator.crop_margin
+            crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
+            qualities = [detail(track.found, track.score) * sharpness(crop) for track, crop in zip(seen, crops, strict=True)]
+            for track, crop in zip(seen, crops, strict=True):
+                track.frontal = frontalness(crop)
+        wanted = [i for i, track in enumerate(seen) if not self._spare_estimates or track.needs_estimate(qualities[i])]
+        self.work.faces += len(seen)
+        self.work.estimates += len(wanted)
+        if not wanted:
+            return
+        with self.times.measure("estimate"):
+            estimates = self._estimator.estimate([crops[i] for i in wanted])
+        for i, estimate in zip(wanted, estimates, strict=True):
+            if estimate is not None:
+                seen[i].add_estimate(estimate, qualities[i])

@@ -1,0 +1,86 @@
+"""The capture thread: reads the source into the slot, and starts a recording again where that is wanted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from edge_agender.errors import EdgeAgenderError, StalledError
+from edge_agender.settings import SourceConfig
+from edge_agender.slot import Slot
+from edge_agender.sources import Source, open_source
+from edge_agender.stages import StageTimes
+
+log = logging.getLogger(__name__)
+
+# How long close() waits for a read in progress. A source that hangs longer is left to the end of the process.
+CLOSE_WAIT_S = 1.0
+
+
+class Capture:
+    """An open source and the thread that reads it. Opening raises what the source raises."""
+
+    def __init__(self, config: SourceConfig, *, until_end: bool, times: StageTimes | None = None) -> None:
+        self._config = config
+        self._until_end = until_end
+        self._times = times or StageTimes()
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self.slot = Slot()
+        self._source: Source = open_source(config, self._stop)
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """True after the last frame was taken. Raises what ended the thread, where that was a failure."""
+        if not self.slot.ended:
+            return False
+        if isinstance(self._failure, EdgeAgenderError):
+            raise self._failure
+        if self._failure is not None:
+            raise StalledError(f"the capture thread died: {self._failure!r}: please report this") from self._failure
+        return True
+
+    @property
+    def progress_s(self) -> float:
+        """time.monotonic() when the source last delivered a frame or finished an attempt to reconnect."""
+        return self._source.progress_s
+
+    @property
+    def problem(self) -> str | None:
+        """One line on why no frames come just now; None while they do."""
+        return self._source.problem
+
+    def close(self) -> None:
+        """Stop reading and give the device back."""
+        self._stop.set()
+        self.slot.close()
+        self._thread.join(CLOSE_WAIT_S)
+        while (frame := self.slot.take(0)) is not None:
+            frame.release()
+        self._source.close()
+
+    def _run(self) -> None:
+        try:
+            self._read_all()
+            while not (self._stop.is_set() or self._until_end):
+                log.debug("the recording ended: starting again")
+                self._source.close()
+                self._source = open_source(self._config, self._stop)
+                self._read_all()
+        except Exception as error:
+            self._failure = error
+        finally:
+            self.slot.close()
+
+    def _read_all(self) -> None:
+        while not self._stop.is_set():
+            began_s = time.perf_counter()
+            frame = self._source.read()
+            if frame is None:
+                return
+            self._times.add("capture", time.perf_counter() - began_s)
+            if not self.slot.put(frame, wait=not self._source.live):
+                return

@@ -1,0 +1,106 @@
+"""What each verb does. Returns an exit code; raises EdgeAgenderError for what the user can mend."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from edge_agender.cli import SYSTEM_CONFIG, configure_logging
+from edge_agender.config import load, source_overrides
+from edge_agender.errors import MediaError, UsageError
+from edge_agender.settings import Config
+
+log = logging.getLogger(__name__)
+
+
+def load_config(options: Namespace) -> Config:
+    """Return the configuration that --config, --set and --source describe together."""
+    overrides = list(options.overrides)
+    if getattr(options, "source", None):
+        overrides = source_overrides(options.source) + overrides
+    config = load(config_path(options), overrides)
+    configure_logging(config.log.level)
+    return config
+
+
+def config_path(options: Namespace) -> Path | None:
+    if options.config is not None:
+        return Path(options.config)
+    return SYSTEM_CONFIG if SYSTEM_CONFIG.is_file() else None
+
+
+def run(options: Namespace) -> int:
+    """The service, until SIGTERM, SIGINT or, with --until-end, the end of the file."""
+    config = load_config(options)
+    from edge_agender.service import Service
+
+    service = Service(config, lambda: load_config(options), sink=options.sink, until_end=options.until_end)
+    service.run()
+    return 0
+
+
+def check(options: Namespace) -> int:
+    """Every mistake of the configuration at once; the models; with --broker, one connection."""
+    config = load_config(options)
+    from edge_agender.detectors import open_detector
+    from edge_agender.estimator import Estimator
+    from edge_agender.models import find_model
+
+    open_detector(config.detector)
+    Estimator(find_model(config.estimator.model), config.estimator.threads)
+    if options.broker:
+        from edge_agender.mqtt import check_connection
+
+        check_connection(config.mqtt)
+    print(f"ok: {config_path(options) or 'built-in defaults'}: source {config.source.kind}, detector "
+          f"{config.detector.kind}, broker {config.mqtt.host}:{config.mqtt.effective_port}")  # fmt: skip
+    return 0
+
+
+def predict(options: Namespace) -> int:
+    """One JSON object a picture. A picture that cannot be read is a line on stderr and exit code 65 at the end."""
+    configure_logging("warning")
+    if options.score_threshold is not None and not 0 <= options.score_threshold <= 1:
+        raise UsageError(f"--score-threshold {options.score_threshold}: give a number from 0 to 1")
+    from edge_agender.detectors import open_detector
+    from edge_agender.estimator import Estimator
+    from edge_agender.models import find_model
+    from edge_agender.predict import picture_files, predict_file
+    from edge_agender.settings import DetectorConfig, EstimatorConfig
+
+    detector = open_detector(
+        DetectorConfig(kind=options.detector, score_threshold=options.score_threshold, min_face_px=1)
+    )
+    estimator = Estimator(find_model(options.estimator or EstimatorConfig().model))
+    unreadable = 0
+    for path in picture_files(options.images):
+        try:
+            print(json.dumps(predict_file(path, detector, estimator)), flush=True)
+        except MediaError as error:
+            unreadable += 1
+            print(f"edge-agender: {error}", file=sys.stderr)
+    return MediaError.exit_code if unreadable else 0
+
+
+def selftest(options: Namespace) -> int:
+    """Run the true pipeline on the demo's faces, whose ages and genders are known."""
+    config = load_config(options)
+    from edge_agender.selftest import run_selftest
+
+    report = run_selftest(config)
+    print(json.dumps(report.as_dict()) if options.json else report.as_text())
+    if not report.passed:
+        raise report.error()
+    return 0
+
+
+def benchmark(options: Namespace) -> int:
+    """How fast this board is, by stage."""
+    from edge_agender.benchmark import run_benchmark
+
+    return run_benchmark(options)
+
+

@@ -1,0 +1,83 @@
+"""Builds, runs and stops the daemon. The only place where edges are opened, on one stack, in this order."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from edge_agender import __version__
+from edge_agender.engine import Engine
+from edge_agender.errors import EdgeAgenderError
+from edge_agender.hardening import close_memory
+from edge_agender.messages import Sender
+from edge_agender.settings import Config
+from edge_agender.sinks import open_sink
+from edge_agender.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+def sender_of(config: Config) -> Sender:
+    """Return who speaks in this process's messages, with a new boot id."""
+    qos = config.mqtt.qos.model_dump()
+    return Sender(config.mqtt.prefix, config.device.name, secrets.token_hex(8), __version__, qos)
+
+
+class Service:
+    """The daemon. `run` returns when told to stop, and raises what it cannot heal."""
+
+    def __init__(self, config: Config, reload: Callable[[], Config], *, sink: str, until_end: bool) -> None:
+        self._config = config
+        self._reload = reload
+        self._sink_kind = sink
+        self._until_end = until_end or config.source.kind == "images"
+        self._stop = threading.Event()
+        self._reload_wanted = threading.Event()
+
+    def run(self) -> None:
+        """Open everything, work until stopped, close everything in reverse order."""
+        close_memory()
+        with ExitStack() as stack:
+            self._catch_signals(stack)
+            notifier = stack.enter_context(Notifier.from_environment())
+            sender = sender_of(self._config)
+            # First, so that the broker is being reached while the camera starts and the models load.
+            sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender))
+            engine = stack.enter_context(Engine(self._config, sink, sender, until_end=self._until_end))
+            notifier.ready(f"watching {self._config.source.kind}")
+            self._work(engine, notifier)
+            notifier.stopping()
+
+    def _work(self, engine: Engine, notifier: Notifier) -> None:
+        while not self._stop.is_set() and engine.step():
+            if engine.fresh:
+                notifier.fresh_frame(time.monotonic())
+            if self._reload_wanted.is_set():
+                self._reload_wanted.clear()
+                self._take_over(engine, notifier)
+        if not self._stop.is_set():
+            engine.finish()
+
+    def _take_over(self, engine: Engine, notifier: Notifier) -> None:
+        notifier.reloading()
+        try:
+            config = self._reload()
+            engine.reconfigure(config)
+        except EdgeAgenderError as error:
+            for line in str(error).splitlines():
+                log.error("the new configuration is refused, the old one stays: %s", line)
+            engine.alarm("the configuration file is refused: run edge-agender check")
+        else:
+            self._config = config
+            log.info("the new configuration is in force")
+        notifier.ready(f"watching {self._config.source.kind}")
+
+    def _catch_signals(self, stack: ExitStack) -> None:
+        wishes = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._reload_wanted}
+        for number, event in wishes.items():
+            before = signal.signal(number, lambda _number, _frame, event=event: event.set())
+            stack.callback(signal.signal, number, before)
