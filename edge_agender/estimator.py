@@ -100,12 +100,14 @@ def _values(tensors: Mapping[str, Array], spec: OutputSpec) -> Array:
     return values[slice(*spec.columns)] if spec.columns else values
 
 
-def _find(tensors: Mapping[str, Array], name: str) -> Array:
-    if name not in tensors:
-        raise ModelError(f"the network has no output {name!r}; it has {', '.join(sorted(tensors))}")
+def _find(tensors: Mapping[str, Array], name: str | None) -> Array:
+    if name is None and len(tensors) == 1:
+        return next(iter(tensors.values()))
+    if name is None or name not in tensors:
+        raise ModelError(f"the network has no output {name or 'of its own'}; it has {', '.join(sorted(tensors))}")
     return tensors[name]
 
 
-def _expect(values: Array, count: int, name: str) -> None:
+def _expect(values: Array, count: int, name: str | None) -> None:
     if values.size != count:
-        raise ModelError(f"output {name!r} has {values.size} numbers, the manifest's decoding wants {count}")
+        raise ModelError(f"output {name or ''} has {values.size} numbers, the manifest's decoding wants {count}")

@@ -23,6 +23,8 @@ def picture_values(picture: Picture, spec: InputSpec) -> Array:
         return np.asarray((values - mean) / divide)
     if spec.scale == "minmax":
         return stretch(values)
+    if spec.scale == "brightest":
+        return values / np.float32(values.max() + 0.001)
     return standardize(values) if spec.scale == "standardize" else values
 
 

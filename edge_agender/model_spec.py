@@ -36,14 +36,14 @@ class InputSpec(Part):
 
     `none`: as they are. `unit`: 0..1. `symmetric`: -1..1. `mean`: by `mean` and `divide`, in the order of `colour`.
     `minmax`: stretched so that the crop's darkest value is 0 and its brightest 255. `standardize`: less the crop's
-    mean, divided by its standard deviation.
+    mean, divided by its standard deviation. `brightest`: divided by the crop's brightest value.
     """
 
     size: tuple[Side, Side]
     colour: Literal["bgr", "rgb", "grey"]
     layout: Literal["nhwc", "nchw"] = "nhwc"
     dtype: Literal["float32", "int8", "uint8"] = "float32"
-    scale: Literal["none", "unit", "symmetric", "mean", "minmax", "standardize"] = "none"
+    scale: Literal["none", "unit", "symmetric", "mean", "minmax", "standardize", "brightest"] = "none"
     mean: tuple[float, ...] = ()
     divide: tuple[Annotated[float, Field(gt=0)], ...] = ()
     margin: Annotated[float, Field(ge=-0.4, le=2)] = 0.0
@@ -68,7 +68,9 @@ class InputSpec(Part):
 
 
 class OutputSpec(Part):
-    tensor: TensorName
+    """Which numbers to read: a named tensor or, without a name, the network's only one; some columns of it, or all."""
+
+    tensor: TensorName | None = None
     columns: tuple[Annotated[int, Field(ge=0, le=4096)], Annotated[int, Field(ge=1, le=4096)]] | None = None
 
 
@@ -144,7 +146,7 @@ class Outputs(Part):
 
     def tensors(self) -> set[str]:
         """Return the names of all tensors that are read."""
-        names = {part.tensor for part in (self.age, self.age_sd, self.gender) if part}
+        names = {part.tensor for part in (self.age, self.age_sd, self.gender) if part and part.tensor}
         stages = self.age_stages
         return names | (set(stages.probabilities + stages.offsets + stages.deltas) if stages else set())
 

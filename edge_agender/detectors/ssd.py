@@ -40,7 +40,7 @@ class SsdDetector:
         spec = spec or find_model(config.model or DEFAULT_MODEL)
         if spec.detection is None or spec.detection.decode != "distances" or spec.networks[0].runtime != "tflite":
             raise ModelError(f"{spec.name} is no TFLite face detector: leave detector.model empty for {DEFAULT_MODEL}")
-        if spec.input.colour != "grey" or spec.input.scale in ("minmax", "standardize"):
+        if spec.input.colour != "grey" or spec.input.scale in ("minmax", "standardize", "brightest"):
             raise ModelError(f"{spec.name}: a detector's input is grey with a fixed scale")
         self._config, self._size = config, spec.input.size
         self._network = open_tflite(spec, spec.networks[0], config.threads)

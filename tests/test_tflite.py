@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny_models
+
+from edge_agender.errors import ModelError
+from edge_agender.tflite import Network, dequantize, quantize, runtime_name
+
+
+def test_outputs_carry_the_names_of_the_signature_not_of_the_tensors():
+    network = Network(tiny_models.colour_means())
+    picture = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    outputs = network.run(picture)
+    assert list(outputs) == ["means"]
+    np.testing.assert_allclose(outputs["means"][0], picture.mean((0, 1, 2)), rtol=1e-5)
+
+
+def test_what_a_run_returned_survives_the_next_run():
+    network = Network(tiny_models.colour_means())
+    first = network.run(np.ones((1, 8, 8, 3), np.float32))["means"]
+    network.run(np.zeros((1, 8, 8, 3), np.float32))
+    assert first.tolist() == [[1.0, 1.0, 1.0]]
+
+
+def test_int8_goes_out_and_comes_back_by_the_tensors_own_scale():
+    network = Network(tiny_models.bright_cells())
+    values = np.array([-5.0, -1.0, 0.0, 0.5, 5.0])
+    stored = quantize(values, network.input)
+    assert stored.dtype == np.int8
+    assert stored.tolist() == [-128, -64, 0, 32, 127]
+    assert dequantize(stored, network.input).tolist() == [-2.0, -1.0, 0.0, 0.5, 127 / 64]
+
+
+def test_a_float_tensor_needs_no_quantizing():
+    network = Network(tiny_models.colour_means())
+    values = np.array([0.25, 300.0])
+    assert quantize(values, network.input).dtype == np.float32
+    assert dequantize(values, network.input).tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda model: model[: len(model) // 2], id="half"),
+        pytest.param(lambda model: model[:-40], id="end missing"),
+        pytest.param(lambda model: b"", id="empty"),
+        pytest.param(lambda model: b"<html>404</html>" * 50, id="web page"),
+        pytest.param(lambda model: b"\x89PNG\r\n" + model[6:], id="png"),
+        pytest.param(lambda model: model[:4] + b"TFL3" + b"\xff" * 4000, id="right mark, wrong rest"),
+    ],
+)
+def test_a_foreign_or_truncated_file_is_one_line_that_names_the_model(spoil):
+    with pytest.raises(ModelError) as caught:
+        Network(spoil(tiny_models.colour_means()), name="face-ssd")
+    assert str(caught.value).startswith("face-ssd: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.zeros((1, 9, 8, 3), np.float32), np.zeros((1, 8, 8, 3), np.int8)])
+def test_an_input_of_the_wrong_shape_or_type_is_refused(value):
+    with pytest.raises(ModelError):
+        Network(tiny_models.colour_means()).run(value)
+
+
+def test_nan_is_handed_on_for_the_estimator_to_judge():
+    outputs = Network(tiny_models.roots()).run(np.full((1, 8, 8, 3), -1, np.float32))
+    assert np.isnan(outputs["means"]).all()
+
+
+def test_loading_says_nothing_on_stderr_but_keeps_what_others_write():
+    code = (
+        "import os, sys, threading; sys.path.insert(0, 'tests'); import tiny_models; from edge_agender import tflite\n"
+        "with tflite._quiet_stderr(): os.write(2, b'another thread\\n')\n"
+        "tflite.Network(tiny_models.bright_cells()).operators()\n"
+        "os.write(2, b'after\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stderr == b"another thread\nafter\n"
+
+
+def test_loading_works_where_stderr_is_closed():
+    code = (
+        "import os, sys; sys.path.insert(0, 'tests'); import tiny_models; from edge_agender.tflite import Network\n"
+        "os.close(2)\n"
+        "print(list(Network(tiny_models.colour_means()).outputs))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"['means']\n"
+
+
+def test_int8_runs_in_xnnpack():
+    if runtime_name() != "ai_edge_litert":
+        pytest.skip("tflite-runtime's XNNPACK takes floats only")
+    assert Network(tiny_models.bright_cells()).operators()[-1] == "DELEGATE"
+
+
+def test_tensorflow_is_never_imported():
+    code = "import sys; import edge_agender.tflite as t; t.runtime_name(); print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"
