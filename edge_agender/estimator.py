@@ -9,7 +9,15 @@ import numpy as np
 from edge_agender import decode
 from edge_agender.errors import ModelError
 from edge_agender.model_input import picture_values
-from edge_agender.model_spec import AgeOutput, DeviationOutput, GenderOutput, ModelSpec, OutputSpec, StagewiseOutput
+from edge_agender.model_spec import (
+    AgeOutput,
+    DeviationOutput,
+    GenderOutput,
+    ModelSpec,
+    Outputs,
+    OutputSpec,
+    StagewiseOutput,
+)
 from edge_agender.networks import open_runner
 from edge_agender.records import Array, Estimate, Picture
 
@@ -37,20 +45,24 @@ class Estimator:
 
     def _one(self, crop: Picture) -> Estimate | None:
         values = picture_values(crop, self.spec.input)
-        years, years_sd, p_female = float("nan"), float("nan"), float("nan")
-        for outputs, runner in self._parts:
-            tensors = runner.feed(values)
-            if outputs.age:
-                years, years_sd = read_age(tensors, outputs.age)
-            if outputs.age_stages:
-                years, years_sd = read_stages(tensors, outputs.age_stages)
-            if outputs.age_sd:
-                years_sd = read_deviation(tensors, outputs.age_sd)
-            if outputs.gender:
-                p_female = read_gender(tensors, outputs.gender)
-        if not (np.isfinite(years) and np.isfinite(p_female)):
-            return None
-        return Estimate(min(max(years, 0.0), MAX_YEARS), years_sd if np.isfinite(years_sd) else float("nan"), p_female)
+        return read_estimate([(outputs, runner.feed(values)) for outputs, runner in self._parts])
+
+
+def read_estimate(answers: Sequence[tuple[Outputs, Mapping[str, Array]]]) -> Estimate | None:
+    """Return what the networks' tensors say together; None where the age or the gender is no finite number."""
+    years, years_sd, p_female = float("nan"), float("nan"), float("nan")
+    for outputs, tensors in answers:
+        if outputs.age:
+            years, years_sd = read_age(tensors, outputs.age)
+        if outputs.age_stages:
+            years, years_sd = read_stages(tensors, outputs.age_stages)
+        if outputs.age_sd:
+            years_sd = read_deviation(tensors, outputs.age_sd)
+        if outputs.gender:
+            p_female = read_gender(tensors, outputs.gender)
+    if not (np.isfinite(years) and np.isfinite(p_female)):
+        return None
+    return Estimate(min(max(years, 0.0), MAX_YEARS), years_sd if np.isfinite(years_sd) else float("nan"), p_female)
 
 
 def read_age(tensors: Mapping[str, Array], spec: AgeOutput) -> tuple[float, float]:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tiny_models
 
+from edge_agender import decode
 from edge_agender.dnn import DnnNetwork
 from edge_agender.errors import ModelError
 
@@ -11,6 +12,14 @@ def test_an_onnx_network_runs_from_memory():
     picture = np.random.default_rng(0).random((1, 3, 8, 8), np.float32)
     outputs = DnnNetwork("onnx", tiny_models.onnx_means()).run(picture)
     np.testing.assert_allclose(outputs["means"].ravel(), picture.mean((0, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(cv2.dnn, "readNetFromCaffe"), reason="this OpenCV reads no Caffe networks")
+def test_a_caffe_network_of_the_old_kind_runs_from_memory():
+    weights = np.eye(3, dtype=np.float32)[[2, 0]]
+    picture = np.random.default_rng(0).random((1, 3, 8, 8), np.float32)
+    outputs = DnnNetwork("caffe", *tiny_models.caffe_classes(weights)).run(picture)
+    np.testing.assert_allclose(outputs["prob"][0], decode.softmax(weights @ picture.mean((0, 2, 3))), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "tensorflow"])

@@ -172,19 +172,47 @@ def write_manifest(folder: Path, models: dict[str, Any], name: str = "manifest.y
     return path
 
 
+def _field(number: int, value: bytes | int) -> bytes:
+    """Return one field of a protocol buffer: a small number, or bytes with their length."""
+    kind, payload = (0, _varint(value)) if isinstance(value, int) else (2, _varint(len(value)) + value)
+    return _varint(number << 3 | kind) + payload
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
 def onnx_means(size: int = 8) -> bytes:
     """Return an ONNX network, (1, 3, size, size) -> `means` (1, 3, 1, 1), written field by field."""
 
-    def field(number: int, value: bytes | int) -> bytes:
-        if isinstance(value, int):
-            return bytes([number << 3, value])
-        return bytes([number << 3 | 2]) + bytes([len(value) & 0x7F | 0x80, len(value) >> 7]) + value
-
     def value_info(name: bytes, shape: tuple[int, ...]) -> bytes:
-        dimensions = b"".join(field(1, field(1, side)) for side in shape)
-        return field(1, name) + field(2, field(1, field(1, 1) + field(2, dimensions)))
+        dimensions = b"".join(_field(1, _field(1, side)) for side in shape)
+        return _field(1, name) + _field(2, _field(1, _field(1, 1) + _field(2, dimensions)))
 
-    node = field(1, b"image") + field(2, b"means") + field(3, b"pool") + field(4, b"GlobalAveragePool")
-    graph = field(1, node) + field(2, b"test")
-    graph += field(11, value_info(b"image", (1, 3, size, size))) + field(12, value_info(b"means", (1, 3, 1, 1)))
-    return field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 13))
+    node = _field(1, b"image") + _field(2, b"means") + _field(3, b"pool") + _field(4, b"GlobalAveragePool")
+    graph = _field(1, node) + _field(2, b"test")
+    graph += _field(11, value_info(b"image", (1, 3, size, size))) + _field(12, value_info(b"means", (1, 3, 1, 1)))
+    return _field(1, 8) + _field(7, graph) + _field(8, _field(1, b"") + _field(2, 13))
+
+
+def caffe_classes(weights: np.ndarray, size: int = 8) -> tuple[bytes, bytes]:
+    """Return (caffemodel, prototxt): pools, multiplies by `weights` (classes, 3), and ends in `prob`."""
+    classes = len(weights)
+    text = f"""
+name: "test" input: "data" input_dim: 1 input_dim: 3 input_dim: {size} input_dim: {size}
+layers {{ name: "pool" type: POOLING bottom: "data" top: "pool" pooling_param {{ pool: AVE global_pooling: true }} }}
+layers {{ name: "fc8" type: INNER_PRODUCT bottom: "pool" top: "fc8" inner_product_param {{ num_output: {classes} }} }}
+layers {{ name: "prob" type: SOFTMAX bottom: "fc8" top: "prob" }}
+"""
+
+    def blob(values: np.ndarray) -> bytes:
+        rows, columns = (1, 1, *values.shape)[-2:]
+        shape = _field(1, 1) + _field(2, 1) + _field(3, rows) + _field(4, columns)
+        return shape + _field(5, np.ascontiguousarray(values, np.float32).tobytes())
+
+    inner_product = 14
+    layer = _field(2, b"pool") + _field(3, b"fc8") + _field(4, b"fc8") + _field(5, inner_product)
+    layer += _field(6, blob(weights)) + _field(6, blob(np.zeros(classes)))
+    layer += _field(17, _field(1, classes))
+    return _field(1, b"test") + _field(2, layer), text.encode()
