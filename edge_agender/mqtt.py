@@ -1,0 +1,139 @@
+"""The publisher: drains the outbox to the broker, says whether this device lives, and never gives up.
+
+One thread owns the connection: it connects, sends, receives, and after a failure waits with backoff and tries again,
+for ever. Commands are handled on that thread, so a handler must return at once (hand the payload to another thread).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from edge_agender.backoff import Backoff
+from edge_agender.broker import check_connection, client_id, warn_if_insecure
+from edge_agender.errors import BrokerError, EdgeAgenderError
+from edge_agender.message import Message
+from edge_agender.outbox import Outbox
+from edge_agender.session import STOP_S, Session, Subscription, Traffic, Wake
+from edge_agender.settings import MqttConfig
+
+__all__ = ["LinkState", "Publisher", "check_connection"]
+
+_log = logging.getLogger(__name__)
+
+MAX_COMMAND_BYTES = 4096
+# A connection that ends sooner does not reset the backoff: two devices of one name would throw each other out for ever.
+_STABLE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """`since_s`: monotonic time of the last change; `unheard`: commands that were too large or failed."""
+
+    connected: bool
+    since_s: float
+    connects: int
+    last_error: str | None
+    sent: int
+    acknowledged: int
+    unheard: int
+
+
+class Publisher:
+    """A context manager: entering starts the thread, leaving says `stopped` and ends it within 1.5 s.
+
+    `status` builds the retained message for "online", "stopped" and "offline" (the will).
+    """
+
+    def __init__(self, config: MqttConfig, device: str, outbox: Outbox, status: Callable[[str], Message]) -> None:
+        self._config, self._outbox, self._status = config, outbox, status
+        self._name = client_id(config, device)
+        self._subscriptions: list[Subscription] = []
+        self._traffic = Traffic()
+        self._stop, self._wake = threading.Event(), Wake()
+        self._up_since_s: float | None = None
+        self._changed_s = time.monotonic()
+        self._connects = 0
+        self._last_error: str | None = None
+        self._warned: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def subscribe(self, topic: str, handler: Callable[[str, bytes], None], max_bytes: int = MAX_COMMAND_BYTES) -> None:
+        """Have `handler(topic, payload)` called for what arrives there; call this before entering.
+
+        It runs on the publisher's thread and must return at once. Larger payloads are counted and dropped.
+        """
+        self._subscriptions.append(Subscription(topic, handler, max_bytes))
+
+    def __enter__(self) -> Publisher:
+        warn_if_insecure(self._config)
+        self._outbox.listen(self._wake.set)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._wake.set()
+        # The thread may be inside getaddrinfo(), which nothing can end; it is a daemon thread.
+        self._thread.join(STOP_S + 0.5)
+
+    def state(self) -> LinkState:
+        return LinkState(
+            connected=self._up_since_s is not None,
+            since_s=self._changed_s,
+            connects=self._connects,
+            last_error=self._last_error,
+            sent=self._traffic.sent,
+            acknowledged=self._traffic.acknowledged,
+            unheard=self._traffic.unheard,
+        )
+
+    # -- the thread
+
+    def _run(self) -> None:
+        backoff = Backoff(self._config.reconnect_min_s, self._config.reconnect_max_s)
+        while not self._stop.is_set():
+            try:
+                self._session().run(self._stop, self._wake, self._came_up)
+            except EdgeAgenderError as error:
+                self._failed(error)
+            except Exception as error:  # whatever it is, counting goes on and the next attempt may work
+                _log.debug("publisher", exc_info=True)
+                self._failed(BrokerError(f"publisher: {type(error).__name__}: {error}"))
+            if self._went_down_after_s() >= _STABLE_S:
+                backoff.reset()
+            self._outbox.rewind()
+            self._stop.wait(backoff.next_s())
+
+    def _session(self) -> Session:
+        return Session(self._config, self._name, self._outbox, self._status, self._subscriptions, self._traffic)
+
+    def _came_up(self) -> None:
+        self._up_since_s = self._changed_s = time.monotonic()
+        self._connects += 1
+        self._last_error = None
+        self._warned.clear()
+        _log.info("connected to broker %s:%d", self._config.host, self._config.effective_port)
+
+    def _went_down_after_s(self) -> float:
+        """Return for how long the connection stood."""
+        now_s = time.monotonic()
+        up_s = now_s - self._up_since_s if self._up_since_s is not None else 0.0
+        if self._up_since_s is not None:
+            self._up_since_s, self._changed_s = None, now_s
+        return up_s
+
+    def _failed(self, error: EdgeAgenderError) -> None:
+        text = str(error)
+        if text in self._warned:
+            _log.debug("still: %s", text)
+        else:
+            _log.warning("%s (counting goes on; trying again for ever)", text)
+        self._warned.add(text)
+        self._last_error = text

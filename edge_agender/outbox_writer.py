@@ -1,0 +1,267 @@
+"""The thread that owns the outbox's disk: commits, deletes, reads back, drops what is too much, sets damage aside."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from edge_agender.message_queue import LOW, Entry, MessageQueue
+from edge_agender.settings import OutboxConfig
+from edge_agender.store import Row, Store, StoreDamagedError, StoreError, salvage, set_aside
+
+_log = logging.getLogger(__name__)
+
+# Deletions wait for the next commit, but not longer: losing one to a crash costs a duplicate.
+DELETE_WAIT_S = 5.0
+AGE_CHECK_S = 600.0
+# Kinds that come many times a second: their commits are at least `batch_s` apart.
+BATCHED_KINDS = frozenset({"frame"})
+_CHUNK = 500
+
+
+class Writer:
+    """Moves entries between a MessageQueue, guarded by `lock`, and the store in `folder`."""
+
+    def __init__(
+        self,
+        config: OutboxConfig,
+        folder: Path,
+        queue: MessageQueue,
+        lock: threading.Condition,
+        clock: Callable[[], float],
+        retry_s: float,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._config, self._folder, self._queue, self._lock = config, folder, queue, lock
+        self._clock, self._retry_s, self._on_ready = clock, retry_s, on_ready
+        self._store: Store | None = None
+        self._started_s = clock()
+        self._former_s: float | None = None
+        self._last_commit_s = self._retry_at_s = self._age_check_s = -float("inf")
+        self._closing = False
+        self.trouble: str | None = None
+        self.damage: str | None = None
+        self.stored = self.stored_bytes = 0
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        self._work()
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Write what is left and close the store; give up after `timeout_s`, since a card may hang."""
+        with self._lock:
+            self._closing = True
+            self._lock.notify_all()
+        self._thread.join(timeout_s)
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while not self._closing:
+            with self._lock:
+                wait_s = self._due_in_s()
+                if wait_s > 0 and not self._closing:
+                    self._lock.wait(wait_s)
+                    continue
+            self._work()
+        self._retry_at_s = -float("inf")
+        self._work()
+        if self._store:
+            self._store.close()
+
+    def _due_in_s(self) -> float:
+        now_s, queue = self._clock(), self._queue
+        if queue.wants_rows:
+            return 0.0
+        if now_s < self._retry_at_s:
+            return self._retry_at_s - now_s
+        due_s = self._age_check_s + AGE_CHECK_S
+        if queue.incoming:
+            in_no_hurry = all(entry.message.kind in BATCHED_KINDS for entry in queue.incoming)
+            due_s = self._last_commit_s + self._config.batch_s if in_no_hurry else now_s
+        if queue.deleting:
+            due_s = min(due_s, self._last_commit_s + DELETE_WAIT_S)
+        return due_s - now_s
+
+    def _work(self) -> None:
+        try:
+            if self._store is None and self._clock() >= self._retry_at_s:
+                self._store = self._open()
+            if self._store is not None:
+                self._work_on(self._store)
+        except StoreDamagedError as error:
+            self._set_aside(error)
+        except StoreError as error:
+            self._fail(error)
+            self._let_go()
+        self._on_ready()
+
+    def _work_on(self, store: Store) -> None:
+        if self._clock() >= self._retry_at_s:
+            self._write(store)
+        self._refill(store)
+        self.stored, self.stored_bytes = store.count, store.bytes
+
+    def _open(self) -> Store:
+        store = Store(self._folder)
+        if self._former_s is None:
+            self._former_s = store.last_clock_s
+        with self._lock:
+            self._queue.disk_opened()
+        return store
+
+    # -- writing
+
+    def _write(self, store: Store) -> None:
+        try:
+            if self._commit(store):
+                store.sync()
+            self._drop_oldest(store)
+        except StoreDamagedError:
+            raise
+        except StoreError as error:
+            # A full disk can still be read: what is on it goes on being sent.
+            self._fail(error)
+        else:
+            self._heal()
+
+    def _commit(self, store: Store) -> bool:
+        """Return whether anything was added."""
+        with self._lock:
+            entries, deleting = self._queue.begin_write()
+        if not entries and not deleting:
+            return False
+        first_id = store.last_id + 1
+        try:
+            store.commit([self._row(entry, number) for number, entry in enumerate(entries, first_id)], deleting)
+        except StoreError:
+            with self._lock:
+                self._queue.not_written(deleting)
+            raise
+        self._last_commit_s = self._clock()
+        with self._lock:
+            self._queue.written(entries, first_id)
+            self._lock.notify_all()
+        self._on_ready()
+        return bool(entries)
+
+    def _row(self, entry: Entry, row_id: int) -> Row:
+        return Row(row_id, (self._former_s or 0.0) + entry.put_s - self._started_s, entry.message)
+
+    def _entry(self, row: Row) -> Entry:
+        former_s = self._former_s or 0.0
+        put_s = row.clock_s - former_s + self._started_s
+        return Entry(row.message, put_s, row.id, earlier=row.clock_s <= former_s)
+
+    def _drop_oldest(self, store: Store) -> None:
+        """Keep the store within its bytes and its age."""
+        too_many_bytes = store.bytes - self._config.max_mb * 1e6
+        now_s = self._clock()
+        if too_many_bytes <= 0 and now_s < self._age_check_s + AGE_CHECK_S:
+            return
+        oldest_s = (self._former_s or 0.0) + now_s - self._started_s - self._config.max_age_h * 3600
+        with self._lock:
+            busy = self._queue.sent_rows()
+        large, old = _victims(store, busy, too_many_bytes, oldest_s)
+        store.commit([], [*large, *old])
+        with self._lock:
+            self._queue.forget(large, "size")
+            self._queue.forget(old, "age")
+        if not old:
+            self._age_check_s = now_s
+
+    # -- reading
+
+    def _refill(self, store: Store) -> None:
+        with self._lock:
+            if not self._queue.wants_rows:
+                return
+            after_id = self._queue.loaded_row
+        rows, wrong = store.read(after_id, LOW)
+        with self._lock:
+            last = max([after_id, *wrong, *(row.id for row in rows)])
+            self._queue.load(map(self._entry, rows), last, more=len(rows) + len(wrong) == LOW)
+            self._queue.delete_later(wrong, "damaged")
+            if not self.healthy:
+                self._queue.pass_disk_by()
+
+    # -- trouble
+
+    @property
+    def healthy(self) -> bool:
+        return self.trouble is None
+
+    def _fail(self, error: StoreError) -> None:
+        if self.trouble is None:
+            _log.warning("%s: messages are kept in memory until it heals", error)
+        else:
+            _log.debug("still: %s", error)
+        self.trouble = str(error)
+        self._retry_at_s = self._clock() + self._retry_s
+
+    def _heal(self) -> None:
+        if self.trouble is not None:
+            _log.info("messages are kept on disk again, in %s", self._folder)
+        self.trouble = None
+
+    def _let_go(self) -> None:
+        """Without a store, messages go out from memory."""
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+        with self._lock:
+            self._queue.disk_gone()
+            self._queue.pass_disk_by()
+
+    def _set_aside(self, error: StoreDamagedError) -> None:
+        last_id = self._store.last_id if self._store else 0
+        self._fail(error)
+        self._let_go()
+        target = set_aside(self._folder)
+        if target is None:
+            return
+        try:
+            store = Store(self._folder)
+            kept = _copy(target, store)
+        except StoreError as new_error:
+            self._fail(new_error)
+            return
+        store.last_id = max(store.last_id, last_id)
+        with self._lock:
+            self._queue.disk_gone(kept)
+            self._queue.disk_opened()
+        self._store, self._retry_at_s = store, self._clock()
+        self.damage = f"a damaged store was set aside as {target}, {len(kept)} messages were saved from it"
+        _log.warning("%s", self.damage)
+
+
+def _victims(store: Store, busy: set[int], too_many_bytes: float, oldest_s: float) -> tuple[list[int], list[int]]:
+    """The oldest rows that must go: for their bytes, and for their age."""
+    large: list[int] = []
+    old: list[int] = []
+    for row_id, clock_s, size_bytes in store.oldest(0, _CHUNK):
+        if row_id in busy:
+            continue
+        if too_many_bytes > 0:
+            large.append(row_id)
+            too_many_bytes -= size_bytes
+        elif clock_s < oldest_s:
+            old.append(row_id)
+        else:
+            break
+    return large, old
+
+
+def _copy(damaged: Path, store: Store) -> set[int]:
+    """Save what a damaged store still holds into a new one; return the row numbers."""
+    rows = salvage(damaged)
+    kept: set[int] = set()
+    while chunk := [row for row in islice(rows, _CHUNK) if row.id > store.last_id]:
+        store.commit(chunk, [])
+        kept |= {row.id for row in chunk}
+    store.sync()
+    return kept

@@ -1,0 +1,304 @@
+"""One connection to the broker, from CONNECT to its end. Everything in it runs on the publisher's thread."""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, topic_matches_sub
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_agender import broker
+from edge_agender.errors import EdgeAgenderError
+from edge_agender.message import Message
+from edge_agender.message_queue import Entry
+from edge_agender.outbox import Outbox
+from edge_agender.settings import MqttConfig
+
+_log = logging.getLogger(__name__)
+
+IN_FLIGHT = 20
+STOP_S = 1.0
+CONNACK_S = 10.0
+# What a subscriber has not fetched by then is no longer live; the broker may forget it (MQTT 5 only).
+LIVE_EXPIRY_S = 60
+# How long durable messages wait after the broker refused one: an ACL is mended by people.
+REFUSED_PAUSE_S = 60.0
+# What PUBLISH adds to topic and payload, at most, with the properties used here.
+_PUBLISH_OVERHEAD = 64
+# Reasons of MQTT 5 for which the same message will be refused for ever.
+_HOPELESS = (144, 149, 153)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    topic: str
+    handler: Callable[[str, bytes], None]
+    max_bytes: int
+
+
+class Wake:
+    """Ends a wait of the publisher's thread from any other."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def set(self) -> None:
+        with suppress(OSError):
+            self._writer.send(b"\0")
+
+    def clear(self) -> None:
+        with suppress(OSError):
+            self._reader.recv(4096)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Counters that outlive a connection. `unheard`: commands that were too large or that nobody could use."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    unheard: int = 0
+    told: set[str] = field(default_factory=set)
+
+    def warn_once(self, text: str) -> None:
+        _log.log(logging.DEBUG if text in self.told else logging.WARNING, "%s", text)
+        self.told.add(text)
+
+
+class Session:
+    def __init__(
+        self,
+        config: MqttConfig,
+        name: str,
+        outbox: Outbox,
+        status: Callable[[str], Message],
+        subscriptions: Sequence[Subscription],
+        traffic: Traffic,
+    ) -> None:
+        self._config, self._name, self._outbox, self._status = config, name, outbox, status
+        self._subscriptions, self._traffic = subscriptions, traffic
+        self._client = broker.new_client(config, name)
+        self._in_flight: dict[int, Entry | None] = {}  # None: a status
+        self._limit = IN_FLIGHT
+        self._max_packet_bytes = 268_435_455
+        self._refused_s: float | None = None
+        self._end: EdgeAgenderError | None = None
+        self._answered = False
+        self._complaint = ""
+        self._on_up: Callable[[], None] = lambda: None
+        self._set_callbacks()
+
+    def _set_callbacks(self) -> None:
+        client = self._client
+        client.on_connect, client.on_disconnect = self._connected, self._disconnected
+        client.on_publish, client.on_message, client.on_subscribe = self._published, self._received, self._subscribed
+        client.on_log = self._complained
+        will = self._status("offline")
+        client.will_set(will.topic, will.payload, will.qos, will.retain, self._properties(will))
+
+    def run(self, stop: Event, wake: Wake, on_up: Callable[[], None]) -> None:
+        """Connect and send until `stop`; raise an EdgeAgenderError when the connection fails or ends before."""
+        self._on_up = on_up
+        try:
+            broker.connect(self._client, self._config)
+        except (OSError, ValueError) as error:
+            raise broker.explain(error, self._config) from None
+        self._no_delay()
+        answer_by_s = time.monotonic() + CONNACK_S
+        while self._end is None and not stop.is_set():
+            if not self._client.is_connected() and time.monotonic() > answer_by_s:
+                self._end = broker.explain(TimeoutError(), self._config)
+            self._fill()
+            self._turn(wake, self._outbox.replay_in_s())
+        if self._end is None:
+            self._say_goodbye(wake)
+        self._hang_up()
+        if self._end is not None:
+            raise self._end
+
+    def _no_delay(self) -> None:
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            # Small packets must not wait for the acknowledgement of the one before.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _hang_up(self) -> None:
+        """Without DISCONNECT, so that the broker publishes the will; no effect after one."""
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+
+    # -- waiting
+
+    def _turn(self, wake: Wake, due_in_s: float | None) -> None:
+        """Wait for the network or for `wake`, then read, write and keep alive."""
+        sock = self._client.socket()
+        if sock is None:
+            self._end = self._end or broker.explain_closed(self._config, self._complaint, self._answered)
+            return
+        poller = select.poll()
+        poller.register(wake.fileno(), select.POLLIN)
+        poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        # A replay that is due but may not go (no slot) must not turn this into a busy loop: 10 ms at least.
+        wait_s = 0.0 if pending else min(1.0, max(due_in_s, 0.01) if due_in_s is not None else 1.0)
+        events = dict(poller.poll(wait_s * 1000))
+        wake.clear()
+        happened = events.get(sock.fileno(), 0)
+        if pending or happened & ~select.POLLOUT:
+            self._client.loop_read()
+        if happened & select.POLLOUT:
+            self._client.loop_write()
+        self._client.loop_misc()
+
+    # -- sending
+
+    def _fill(self) -> None:
+        """Take from the outbox as long as the socket swallows it: the outbox knows what to drop, paho does not."""
+        client = self._client
+        while client.is_connected() and not client.want_write() and len(self._in_flight) < self._limit:
+            taken = self._outbox.take(durable=self._durable_may_go())
+            if taken is None:
+                return
+            self._send(*taken)
+
+    def _durable_may_go(self) -> bool:
+        if self._refused_s is not None and not self._in_flight and time.monotonic() > self._refused_s:
+            self._refused_s = None
+            self._outbox.rewind()
+        # A fifth of the slots is left to live messages with acknowledgement.
+        return self._refused_s is None and len(self._in_flight) < max(1, self._limit * 4 // 5)
+
+    def _send(self, entry: Entry, message: Message) -> None:
+        qos = max(message.qos, 1) if message.durable else message.qos
+        if len(message.payload) + len(message.topic) + _PUBLISH_OVERHEAD > self._max_packet_bytes:
+            self._traffic.warn_once(f"{message.topic}: the broker takes no message this large: raise its limit")
+            self._outbox.reject(entry)
+            return
+        try:
+            info = self._client.publish(message.topic, message.payload, qos, message.retain, self._properties(message))
+        except ValueError as error:
+            self._traffic.warn_once(f"{message.topic}: cannot be published: {error}")
+            self._outbox.reject(entry)
+            return
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if not message.durable:
+                self._outbox.reject(entry, "live")
+            return
+        self._traffic.sent += 1
+        if qos:
+            self._in_flight[info.mid] = entry
+
+    def _properties(self, message: Message) -> Properties | None:
+        if self._config.protocol != "5":
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ContentType = "application/json"
+        properties.PayloadFormatIndicator = 1
+        if not message.durable and not message.retain:
+            properties.MessageExpiryInterval = LIVE_EXPIRY_S
+        return properties
+
+    def _say(self, state: str) -> None:
+        message = self._status(state)
+        properties = self._properties(message)
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+        if message.qos:
+            self._in_flight[info.mid] = None
+
+    def _say_goodbye(self, wake: Wake) -> None:
+        """Send what waits, then `stopped`; disconnect once all is acknowledged, or leave the will to speak."""
+        now_s = time.monotonic()
+        self._turn_while(lambda: self._outbox.replay_in_s() == 0, now_s + STOP_S / 2, wake)
+        self._fill()
+        if self._client.is_connected():
+            self._say("stopped")
+        self._turn_while(lambda: bool(self._in_flight or self._client.want_write()), now_s + STOP_S, wake)
+        if self._client.is_connected() and not self._in_flight:
+            self._client.disconnect()
+
+    def _turn_while(self, condition: Callable[[], bool], until_s: float, wake: Wake) -> None:
+        while self._client.is_connected() and condition() and time.monotonic() < until_s:
+            self._fill()
+            self._turn(wake, 0.0)
+
+    # -- callbacks of paho, called from within loop_read and loop_write
+
+    def _connected(
+        self, _client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._end = broker.explain_refusal(reason, self._config, self._name)
+            return
+        self._limit = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
+        self._max_packet_bytes = getattr(properties, "MaximumPacketSize", self._max_packet_bytes)
+        self._answered = True
+        self._say("online")
+        for subscription in self._subscriptions:
+            self._client.subscribe(subscription.topic, qos=1)
+        self._on_up()
+
+    def _disconnected(
+        self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if self._end is None and flags.is_disconnect_packet_from_server:
+            self._end = broker.explain_refusal(reason, self._config, self._name)
+
+    def _published(
+        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        entry = self._in_flight.pop(mid, None)
+        if entry is None:
+            return
+        if not reason.is_failure:
+            self._traffic.acknowledged += 1
+            self._outbox.acknowledge(entry)
+            return
+        topic, text = entry.message.topic, str(reason).lower()
+        self._traffic.warn_once(f"{topic}: the broker refuses it ({text}): let this device write there in its ACL")
+        if entry.message.durable and reason.value not in _HOPELESS:
+            self._refused_s = time.monotonic() + REFUSED_PAUSE_S
+        else:
+            self._outbox.reject(entry)
+
+    def _received(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        for subscription in self._subscriptions:
+            if not topic_matches_sub(subscription.topic, message.topic):
+                continue
+            if len(message.payload) > subscription.max_bytes:
+                self._traffic.unheard += 1
+                self._traffic.warn_once(f"{message.topic}: a command larger than {subscription.max_bytes} bytes")
+                continue
+            try:
+                subscription.handler(message.topic, message.payload)
+            except Exception as error:  # a handler's mistake must not cost the connection
+                self._traffic.unheard += 1
+                self._traffic.warn_once(f"{message.topic}: a command failed: {type(error).__name__}: {error}")
+
+    def _subscribed(
+        self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            topics = ", ".join(subscription.topic for subscription in self._subscriptions)
+            self._traffic.warn_once(f"the broker refuses a subscription: let this device read {topics} in its ACL")
+
+    def _complained(self, _client: Client, _data: Any, level: int, text: str) -> None:
+        if level == 8:
+            self._complaint = text
