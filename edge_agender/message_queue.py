@@ -198,10 +198,14 @@ class MessageQueue:
     def disk_opened(self) -> None:
         self.loaded_row, self.more_on_disk = 0, True
 
-    def disk_gone(self, kept: Collection[int] | None = None) -> None:
-        """The store cannot be read. With `kept`: it was replaced by one that holds only these rows."""
+    def disk_gone(self) -> None:
+        """The store cannot be read: nothing more comes from there."""
         self.loaded_row, self.more_on_disk = 0, False
-        for entry in self._held() if kept is not None else ():
+
+    def disk_replaced(self, kept: Collection[int]) -> None:
+        """A new store holds only these rows of the former one: what else is held here is to be written again."""
+        self.disk_opened()
+        for entry in self._held():
             if entry.row_id not in kept:
                 entry.row_id = 0
 

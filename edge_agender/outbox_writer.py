@@ -232,8 +232,7 @@ class Writer:
             return
         store.last_id = max(store.last_id, last_id)
         with self._lock:
-            self._queue.disk_gone(kept)
-            self._queue.disk_opened()
+            self._queue.disk_replaced(kept)
         self._store, self._retry_at_s = store, self._clock()
         self.damage = f"a damaged store was set aside as {target}, {len(kept)} messages were saved from it"
         _log.warning("%s", self.damage)

@@ -287,7 +287,7 @@ class Session:
                 self._traffic.warn_once(f"{message.topic}: a command larger than {subscription.max_bytes} bytes")
                 continue
             try:
-                subscription.handler(message.topic, message.payload)
+                subscription.handler(message.topic, bytes(message.payload))
             except Exception as error:  # a handler's mistake must not cost the connection
                 self._traffic.unheard += 1
                 self._traffic.warn_once(f"{message.topic}: a command failed: {type(error).__name__}: {error}")
