@@ -124,9 +124,8 @@ class GatingConfig(Section):
 
 
 class TrackingConfig(Section):
-    max_gap_s: Positive = 1.0
+    max_gap_s: Positive = 1.5
     max_gap_unconfirmed_s: Positive = 0.4
-    max_distance_sd: Positive = 4.0
     min_hits: Annotated[int, Field(ge=1)] = 2
     start_score: Fraction = 0.0
 
@@ -208,7 +207,7 @@ class OutboxConfig(Section):
     max_age_h: Positive = 168.0
     batch_s: NotNegative = 1.0
     memory_messages: Annotated[int, Field(ge=16)] = 4096
-    live_messages: Annotated[int, Field(ge=1)] = 64
+    live_messages: Annotated[int, Field(ge=1)] = 256
     live_max_age_s: Positive = 10.0
     historical_after_s: NotNegative = 30.0
     replay_rate_hz: Positive = 20.0
