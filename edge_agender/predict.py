@@ -77,6 +77,6 @@ def picture_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the files given, and the pictures in the folders given, in the order of their names."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES)
+            yield from sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
         else:
             yield path
