@@ -1,0 +1,262 @@
+"""Run as root under a real systemd: checks.py OLD.deb NEW.deb. One line a check; exit code 1 if one failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from system import CONFIG, DROP_IN, UNIT, Broker, configure, drop_in, journal, say, sh, show, wait_for
+
+HERE = Path(__file__).parent
+OLD, NEW = sys.argv[1:3]
+LEFT_BEHIND = ("/opt", "/etc", "/var/lib", "/var/cache", "/var/log", "/usr/bin", "/usr/lib/systemd", "/usr/share/doc")
+
+
+def main_pid() -> int:
+    return int(show("MainPID"))
+
+
+def statuses(broker: Broker) -> list[str]:
+    return [message.get("status") or message.get("state") for message in broker.heard("status")]
+
+
+def check_install(_broker: Broker) -> None:
+    """The package installs, is enabled and not started, and its program works."""
+    # Container images forbid packages to start and stop services; a real machine does not.
+    Path("/usr/sbin/policy-rc.d").unlink(missing_ok=True)
+    sh("dpkg", "-i", OLD)
+    assert show("UnitFileState") == "enabled", show("UnitFileState")
+    assert show("ActiveState") == "inactive", show("ActiveState")
+    assert sh("edge-agender", "--version").startswith("edge-agender ")
+    assert sh("dpkg", "-V", "edge-agender") == "", "dpkg finds changed files"
+
+
+def check_selftest(_broker: Broker) -> None:
+    """The installation finds, counts and judges the demo's faces as it should."""
+    sh("edge-agender", "selftest")
+
+
+def check_unit(_broker: Broker) -> None:
+    """systemd knows every line of the unit and counts an exposure of 1.5 or better."""
+    assert sh("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", UNIT) == ""
+    sh("systemd-analyze", "security", "--threshold=15", "--no-pager", UNIT)
+
+
+def check_starts_without_a_broker(_broker: Broker) -> None:
+    """Without a network and a broker it says READY and keeps counting."""
+    configure()
+    sh("systemctl", "start", UNIT)
+    assert show("ActiveState") == "active"
+    assert show("StatusText"), "it says nothing in systemctl status"
+    time.sleep(2)
+    assert show("NRestarts") == "0", journal()
+
+
+def check_publishes(broker: Broker) -> None:
+    """Once there is a broker it says online and publishes faces."""
+    broker.start()
+    wait_for("online", lambda: "online" in statuses(broker))
+    wait_for("frame with a face", lambda: [frame for frame in broker.heard("frame") if frame.get("faces")], 40)
+
+
+def check_process(_broker: Broker) -> None:
+    """The running daemon has no privileges, dumps no core, and its memory is root's to read."""
+    process = Path(f"/proc/{main_pid()}")
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, status["CapBnd"]
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert "0" not in status["Uid"].split(), status["Uid"]
+    assert status["VmSwap"].split()[0] == "0"
+    assert (process / "mem").stat().st_uid == 0
+    core = next(line for line in (process / "limits").read_text().splitlines() if "core file" in line)
+    assert core.split()[4:6] == ["0", "0"], core
+    state = Path("/var/lib/edge-agender").resolve()
+    assert oct(state.stat().st_mode & 0o777) == "0o700", state
+
+
+def check_sandbox(_broker: Broker) -> None:
+    """From inside, only its own state and temporary folders can be written, and only cameras opened."""
+    store = Path("/etc/credstore")
+    store.mkdir(mode=0o700, exist_ok=True)
+    (store / "edge-agender.mqtt-password").write_text("hidden\n")
+    for name, number in (("/dev/video9", 5), ("/dev/mem", 1)):
+        if not Path(name).exists():
+            os.mknod(name, 0o020660, os.makedev(1, number))
+    sh("chgrp", "video", "/dev/video9")
+    result = json.loads(_in_sandbox(f"/usr/bin/python3 {HERE}/probe.py", "DeviceAllow=/dev/video9 rw").splitlines()[-1])
+    (store / "edge-agender.mqtt-password").unlink()
+    assert result["writable"] == ["/tmp", "/var/tmp", "state"], result
+    assert result["credential"] == "hidden"
+    assert result["umask"] == 0o077
+    assert result["core"] == [0, 0]
+    for name in ("strangers", "raw sockets", "code in data", "mount", "foreign device"):
+        assert result[name] is False, name
+    for name in ("internet sockets", "camera", "cpuinfo"):
+        assert result[name] is True, name
+
+
+def check_speed(_broker: Broker) -> None:
+    """The networks run as fast inside the sandbox as outside."""
+    command = "/opt/edge-agender/bin/edge-agender benchmark --json"
+    free = json.loads(sh(*command.split()).splitlines()[-1])
+    boxed = json.loads(_in_sandbox(command).splitlines()[-1])
+    for stage in ("detect", "estimate"):
+        ours, theirs = (_median_ms(result, stage) for result in (boxed, free))
+        say(f"      {stage}: {ours:.2f} ms in the sandbox, {theirs:.2f} ms outside")
+        assert ours < 3 * theirs, f"{stage}: {ours} ms in the sandbox, {theirs} ms outside"
+
+
+def _median_ms(result: dict[str, object], stage: str) -> float:
+    stages = result["stages"]
+    rows = stages.items() if isinstance(stages, dict) else ((row["stage"], row) for row in stages)  # type: ignore[attr-defined]
+    return next(float(row["median_ms"]) for name, row in rows if name == stage)
+
+
+def _in_sandbox(command: str, more: str = "") -> str:
+    """Run a command under the daemon's own unit and return what it printed."""
+    unit = Path(f"/usr/lib/systemd/system/{UNIT}").read_text().splitlines()
+    kept = [line for line in unit if not line.startswith(("Type=", "ExecStart=", "Restart", "Watchdog", "ExecReload="))]
+    text = "\n".join(kept).replace(
+        "[Service]", f"[Service]\nType=oneshot\nExecStart={command}\nBindReadOnlyPaths={HERE}\n{more}"
+    )
+    Path("/run/systemd/system/probe.service").write_text(text.replace("edge-agender\nSupp", "edge-agender-probe\nSupp"))
+    sh("systemctl", "daemon-reload")
+    started = time.time()
+    sh("systemctl", "start", "probe.service", check=False)
+    output = sh("journalctl", "-o", "cat", "--no-pager", f"--since=@{started:.0f}", "_SYSTEMD_UNIT=probe.service")
+    assert show("Result", "probe.service") == "success", output
+    return output.strip()
+
+
+def check_hang(broker: Broker) -> None:
+    """A daemon that processes no more frames is killed by the watchdog and started again; subscribers see offline."""
+    drop_in("[Service]\nWatchdogSec=2\nRestartSec=0.2\n")
+    sh("systemctl", "restart", UNIT)
+    wait_for("online", lambda: statuses(broker)[-1:] == ["online"])
+    before = main_pid()
+    os.kill(before, signal.SIGSTOP)
+    wait_for("restart by the watchdog", lambda: main_pid() not in (0, before))
+    assert "watchdog" in journal(40).lower()
+    wait_for("offline, then online", lambda: statuses(broker)[-2:] == ["offline", "online"], 30)
+
+
+def check_stalled_source(broker: Broker) -> None:
+    """A camera that stays connected but sends no more frames: the watchdog starts the daemon again."""
+    drop_in("[Service]\nWatchdogSec=3\nRestartSec=0.2\n")
+    server = f"/opt/edge-agender/bin/python3 {HERE}/stalling_camera.py"
+    sh("systemd-run", "--unit=stalling-camera", *server.split())
+    time.sleep(1)
+    configure(source={"kind": "opencv", "opencv": {"uri": "http://127.0.0.1:8090/", "timeout_s": 600}})
+    sh("systemctl", "restart", UNIT)
+    restarts = int(show("NRestarts"))
+    wait_for("restart", lambda: int(show("NRestarts")) > restarts, 30)
+    assert "watchdog" in journal(40).lower()
+    sh("systemctl", "stop", "stalling-camera", check=False)
+    configure()
+
+
+def check_kill(broker: Broker) -> None:
+    """kill -9: subscribers see offline, and it is back."""
+    drop_in("[Service]\nRestartSec=0.2\n")
+    sh("systemctl", "restart", UNIT)
+    wait_for("online", lambda: statuses(broker)[-1:] == ["online"])
+    before = main_pid()
+    os.kill(before, signal.SIGKILL)
+    wait_for("offline, then online", lambda: statuses(broker)[-2:] == ["offline", "online"], 30)
+    assert main_pid() != before
+
+
+def check_stop(broker: Broker) -> None:
+    """It stops within 2 s, says stopped, and exits with 0."""
+    started_s = time.monotonic()
+    sh("systemctl", "stop", UNIT)
+    took_s = time.monotonic() - started_s
+    say(f"      stopped in {took_s:.2f} s")
+    assert took_s < 2, f"{took_s:.1f} s"
+    assert (show("Result"), show("ExecMainStatus")) == ("success", "0")
+    wait_for("stopped", lambda: statuses(broker)[-1] == "stopped")
+
+
+def check_state(broker: Broker) -> None:
+    """What was counted without a broker is published after a restart of everything."""
+    broker.stop()
+    configure(outbox={"frames_durable": True, "historical_after_s": 1})
+    sh("systemctl", "start", UNIT)
+    time.sleep(6)
+    sh("systemctl", "stop", UNIT)
+    broker.forget()
+    broker.start()
+    sh("systemctl", "start", UNIT)
+    wait_for("messages of the boot before", lambda: len({frame["boot"] for frame in broker.heard("frame")}) == 2, 40)
+    configure()
+
+
+def check_bad_configuration(_broker: Broker) -> None:
+    """Exit code 78 is not tried again, and the log says what to mend."""
+    CONFIG.write_text("mqtt: {hots: broker}\n")
+    sh("systemctl", "restart", UNIT, check=False)
+    wait_for("failure", lambda: show("ActiveState") == "failed")
+    time.sleep(2)
+    assert show("ActiveState") == "failed", "it was started again"
+    assert show("ExecMainStatus") == "78", show("ExecMainStatus")
+    assert "did you mean host" in journal()
+    configure()
+
+
+def check_upgrade(broker: Broker) -> None:
+    """An upgrade keeps the configuration and starts the new version of what was running."""
+    sh("systemctl", "reset-failed", UNIT)
+    sh("systemctl", "start", UNIT)
+    before, text = main_pid(), CONFIG.read_text()
+    sh("dpkg", "--force-confold", "-i", NEW)
+    assert CONFIG.read_text() == text
+    assert show("ActiveState") == "active"
+    assert main_pid() != before
+    assert sh("dpkg-query", "-W", "-f", "${Version}", "edge-agender").endswith("+upgrade")
+    wait_for("online", lambda: statuses(broker)[-1] == "online")
+
+
+def check_remove(_broker: Broker) -> None:
+    """Removing stops it and keeps configuration and state; installing again goes on with them."""
+    text = CONFIG.read_text()
+    DROP_IN.unlink(missing_ok=True)
+    sh("dpkg", "-r", "edge-agender")
+    assert not Path("/opt/edge-agender").exists(), list(Path("/opt/edge-agender").rglob("*"))[:5]
+    assert sh("pgrep", "-f", "/opt/edge-agender", check=False) == ""
+    assert CONFIG.read_text() == text
+    assert Path("/var/lib/private/edge-agender").is_dir()
+    sh("dpkg", "-i", OLD)
+    assert CONFIG.read_text() == text
+
+
+def check_purge(_broker: Broker) -> None:
+    """Purging leaves nothing."""
+    sh("dpkg", "-P", "edge-agender")
+    left = [str(path) for place in LEFT_BEHIND for path in Path(place).rglob("*edge-agender*")]
+    assert left == [], left
+
+
+def main() -> int:
+    failed = 0
+    checks = [value for name, value in globals().items() if name.startswith("check_")]
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder))
+        for check in checks:
+            try:
+                check(broker)
+                say(f"ok    {check.__doc__}")
+            except Exception:
+                failed += 1
+                say(f"FAIL  {check.__doc__}\n{traceback.format_exc(limit=-2)}\n{journal()}")
+        broker.stop()
+    say(f"{len(checks) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+sys.exit(main())

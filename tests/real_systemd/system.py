@@ -1,0 +1,102 @@
+"""What the checks do to the system around them: units, packages, the broker, configurations."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+UNIT = "edge-agender.service"
+CONFIG = Path("/etc/edge-agender/config.yaml")
+DROP_IN = Path("/run/systemd/system/edge-agender.service.d/test.conf")
+TOPIC = "edge-agender/box"
+BASE = {
+    "device": {"name": "box"},
+    "source": {"kind": "demo"},
+    "mqtt": {"host": "127.0.0.1", "reconnect_max_s": 1},
+    "publish": {"health_s": 1},
+    "web": {"enabled": False},
+}
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def sh(*command: str, check: bool = True, timeout_s: float = 120) -> str:
+    """Run a command and return what it prints; its failure is the check's failure."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def show(name: str, unit: str = UNIT) -> str:
+    return sh("systemctl", "show", "--value", "-p", name, unit).strip()
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Return the condition's first true value; fail, saying what was waited for."""
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        with contextlib.suppress(AssertionError):
+            if value := condition():
+                return value
+        time.sleep(0.1)
+    raise AssertionError(f"no {what} within {seconds:g} s; journal:\n{journal()}")
+
+
+def journal(lines: int = 15) -> str:
+    return sh("journalctl", "-o", "cat", "-n", str(lines), "--no-pager", "-u", UNIT, check=False)
+
+
+def configure(**sections: dict[str, Any]) -> None:
+    """Write a configuration: the base and these sections (JSON is YAML)."""
+    merged = {name: {**BASE.get(name, {}), **sections.get(name, {})} for name in {*BASE, *sections}}
+    CONFIG.write_text(json.dumps(merged, indent=1) + "\n")
+
+
+def drop_in(text: str) -> None:
+    DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+    DROP_IN.write_text(text)
+    sh("systemctl", "daemon-reload")
+
+
+class Broker:
+    """A Mosquitto on loopback, and a subscriber that writes down what it hears."""
+
+    def __init__(self, folder: Path) -> None:
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text("listener 1883 127.0.0.1\nallow_anonymous true\n")
+        self._heard = folder / "heard"
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        self._processes = [
+            subprocess.Popen(["/usr/sbin/mosquitto", "-c", str(self._config)], stderr=subprocess.DEVNULL)
+        ]
+        until = ["mosquitto_pub", "-h", "127.0.0.1", "-t", "probe", "-m", "x"]
+        wait_for("broker", lambda: subprocess.run(until, capture_output=True, check=False).returncode == 0)
+        with self._heard.open("ab") as file:
+            command = ["mosquitto_sub", "-h", "127.0.0.1", "-v", "-t", f"{TOPIC}/#"]
+            self._processes.append(subprocess.Popen(command, stdout=file))
+
+    def stop(self) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+            process.wait()
+
+    def heard(self, kind: str) -> list[dict[str, Any]]:
+        """Every message of a kind, in order."""
+        start = f"{TOPIC}/{kind} "
+        lines = self._heard.read_text().splitlines() if self._heard.exists() else []
+        return [json.loads(line.removeprefix(start)) for line in lines if line.startswith(start)]
+
+    def forget(self) -> None:
+        self._heard.write_bytes(b"")
