@@ -18,8 +18,8 @@ def assign(costs: Costs, limit: float) -> list[tuple[int, int]]:
     free = _unambiguous(costs, limit)
     if free is not None:
         return free
-    # One dummy column a row makes "alone" a choice like any other.
-    padded = [[min(cost, 2 * limit) for cost in row] + [limit] * rows for row in costs]
+    # One dummy column a row makes "alone" a choice like any other; a pair over the limit is worse than it.
+    padded = [[min(cost, limit + 1) for cost in row] + [limit] * rows for row in costs]
     pairs = enumerate(_hungarian(padded))
     return [(row, column) for row, column in pairs if column < columns and costs[row][column] <= limit]
 

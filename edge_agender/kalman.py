@@ -22,10 +22,9 @@ class ConstantRate:
         self._cross += dt_s * (self._rate_variance + noise * dt_s / 2)
         self._rate_variance += noise * dt_s
 
-    def distance2(self, measured: float, variance: float) -> float:
-        """Return the squared distance in standard deviations (Mahalanobis)."""
-        difference = measured - self.value
-        return difference * difference / (self._variance + variance)
+    def spread(self, variance: float) -> float:
+        """Return the variance of the difference to a measurement of the given variance."""
+        return self._variance + variance
 
     def update(self, measured: float, variance: float) -> None:
         total = self._variance + variance

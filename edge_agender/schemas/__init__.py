@@ -1,4 +1,4 @@
-"""The JSON Schemas (draft 2020-12) of every message, for subscribers and tests; made by `python -m edge_agender.schemas`.
+"""The JSON Schemas (draft 2020-12) of every message, for subscribers; made by `python -m edge_agender.schemas`.
 
 They are open: a later release of the same version may add fields, so a subscriber should pass over unknown ones.
 """

@@ -1,0 +1,193 @@
+"""Our tracker beside a plain IoU tracker and plain SORT, on simulated people whose whereabouts are known.
+
+Run in the root of a checkout:  python -m benchmarks.tracking [--seeds 5] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from simulator import Scene
+from tracking_score import Score, Update, score
+
+from edge_agender.assignment import assign
+from edge_agender.geometry import iou
+from edge_agender.records import Box, Detection
+from edge_agender.settings import TrackingConfig
+from edge_agender.tracking import Tracker
+
+
+def ours(_: Scene) -> Update:
+    tracker = Tracker(TrackingConfig())
+
+    def update(detections: Sequence[Detection], now_s: float) -> list[int | None]:
+        tracker.update(detections, now_s)
+        ids = {id(track.found): track.id for track in tracker._tracks if track.seen}
+        return [ids.get(id(detection.box)) for detection in detections]
+
+    return update
+
+
+@dataclass
+class Plain:
+    """A track of the trackers that we compare with; ages are counted in frames, as theirs are."""
+
+    id: int
+    box: Box
+    age: int = 0
+    state: np.ndarray = field(default_factory=lambda: np.zeros(7))
+    covariance: np.ndarray = field(default_factory=lambda: np.diag([10.0, 10, 10, 10, 1e4, 1e4, 1e4]))
+
+
+def plain_iou(scene: Scene, max_gap_s: float = 1.0, min_iou: float = 0.3) -> Update:
+    """Greedy: the best overlap with the last box seen continues the track."""
+    tracks: list[Plain] = []
+    max_age, last_id = round(max_gap_s * scene.fps), 0
+
+    def update(detections: Sequence[Detection], now_s: float) -> list[int | None]:
+        nonlocal last_id
+        ids: list[int | None] = [None] * len(detections)
+        overlaps = iou([track.box for track in tracks], [d.box for d in detections])
+        free = set(range(len(tracks)))
+        for flat in np.argsort(-overlaps, axis=None):
+            row, column = divmod(int(flat), overlaps.shape[1])
+            if overlaps[row, column] >= min_iou and row in free and ids[column] is None:
+                free.discard(row)
+                tracks[row].box, tracks[row].age, ids[column] = detections[column].box, 0, tracks[row].id
+        for row in free:
+            tracks[row].age += 1
+        tracks[:] = [track for track in tracks if track.age <= max_age]
+        for column, detection in enumerate(detections):
+            if ids[column] is None:
+                last_id += 1
+                ids[column] = last_id
+                tracks.append(Plain(last_id, detection.box))
+        return ids
+
+    return update
+
+
+# Bewley et al. 2016: state (x, y, area, aspect, dx, dy, darea) a frame, its published noise, IoU and Hungarian.
+_MOVE = np.eye(7) + np.eye(7, k=4)
+_PROCESS = np.diag([1, 1, 1, 1, 0.01, 0.01, 0.0001])
+_MEASURE = np.diag([1.0, 1, 10, 10])
+
+
+def sort(scene: Scene, max_gap_s: float | None = None, min_iou: float = 0.3) -> Update:
+    """SORT; `max_gap_s` None is its own default of one frame."""
+    tracks: list[Plain] = []
+    max_age, last_id = 1 if max_gap_s is None else round(max_gap_s * scene.fps), 0
+
+    def update(detections: Sequence[Detection], now_s: float) -> list[int | None]:
+        nonlocal last_id
+        ids: list[int | None] = [None] * len(detections)
+        for track in tracks:
+            _sort_predict(track)
+        overlaps = iou([track.box for track in tracks], [d.box for d in detections])
+        for row, column in assign((1 - overlaps).tolist(), 1 - min_iou):
+            _sort_update(tracks[row], detections[column].box)
+            ids[column] = tracks[row].id
+        tracks[:] = [track for track in tracks if track.age <= max_age]
+        for column, detection in enumerate(detections):
+            if ids[column] is None:
+                last_id += 1
+                ids[column] = last_id
+                state = np.concatenate([_sort_measure(detection.box), np.zeros(3)])
+                tracks.append(Plain(last_id, detection.box, state=state))
+        return ids
+
+    return update
+
+
+def _sort_measure(box: Box) -> np.ndarray:
+    return np.array([*box.centre, box.area, box.width / box.height])
+
+
+def _sort_predict(track: Plain) -> None:
+    if track.state[2] + track.state[6] <= 0:
+        track.state[6] = 0
+    track.state = _MOVE @ track.state
+    track.covariance = _MOVE @ track.covariance @ _MOVE.T + _PROCESS
+    track.age += 1
+    x, y, area, aspect = track.state[:4]
+    width = np.sqrt(max(area * aspect, 1e-6))
+    height = max(area, 1e-6) / width
+    track.box = Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+def _sort_update(track: Plain, box: Box) -> None:
+    innovation = _sort_measure(box) - track.state[:4]
+    gain = track.covariance[:, :4] @ np.linalg.inv(track.covariance[:4, :4] + _MEASURE)
+    track.state = track.state + gain @ innovation
+    track.covariance = track.covariance - gain @ track.covariance[:4]
+    track.age = 0
+
+
+TRACKERS = {
+    "ours": ours,
+    "SORT, as published": sort,
+    "SORT, gap 1 s": lambda scene: sort(scene, 1.0),
+    "IoU, gap 1 s": plain_iou,
+}
+SCENES = {
+    "10 fps, 9 arrivals a minute, 10 % misses": Scene(arrivals=0.15),
+    "10 fps, 18 arrivals a minute, 10 % misses": Scene(arrivals=0.30),
+    "5 fps, 9 arrivals a minute, 10 % misses": Scene(fps=5, arrivals=0.15),
+    "15 fps, 9 arrivals a minute, 10 % misses": Scene(fps=15, arrivals=0.15),
+    "30 fps, 9 arrivals a minute, 10 % misses": Scene(fps=30, arrivals=0.15),
+    "10 fps, 9 arrivals a minute, 30 % misses": Scene(arrivals=0.15, miss=0.3),
+}
+
+
+def compare(scene: Scene, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Return, by tracker, the figures over all seeds together and the time of one update."""
+    rows = {}
+    for name, make in TRACKERS.items():
+        start_s = time.perf_counter()
+        scores = [score(seeded, make(seeded)) for seeded in (Scene(**{**asdict(scene), "seed": k}) for k in seeds)]
+        rows[name] = _together(scores) | {"seconds": time.perf_counter() - start_s}
+    return rows
+
+
+def _together(scores: Sequence[Score]) -> dict[str, float]:
+    people = sum(s.people for s in scores)
+    return {
+        "people": people,
+        "switches_per_100": 100 * sum(s.switches for s in scores) / people,
+        "count_error_percent": 100 * (sum(s.viewers for s in scores) / people - 1),
+        "dwell_error_s": float(np.average([s.dwell_error_s for s in scores], weights=[s.people for s in scores])),
+        "dwell_error_p95_s": float(np.mean([s.dwell_error_p95_s for s in scores])),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="ten simulated minutes each")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    results = {}
+    for name, scene in SCENES.items():
+        results[name] = compare(scene, range(1, options.seeds + 1))
+        print(f"\n{name}\n{'':20} people  switches/100  count error  dwell error (p95)")
+        for tracker, row in results[name].items():
+            print(
+                f"{tracker:20} {row['people']:6.0f}  {row['switches_per_100']:12.1f}  {row['count_error_percent']:+10.1f}%"
+                f"  {row['dwell_error_s']:8.2f} s ({row['dwell_error_p95_s']:.1f} s)",
+                flush=True,
+            )
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
