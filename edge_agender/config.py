@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +17,8 @@ from edge_agender.settings import Config
 
 # A configuration is a page of text; anything larger is the wrong file, and YAML aliases could make it explode.
 MAX_BYTES = 256 * 1024
+# What an error message may repeat: words and numbers, but nothing that has a place for credentials (user:word@host).
+_PLAIN_TEXT = re.compile(r"[\w .,/+-]{0,40}")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
@@ -42,8 +45,7 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     try:
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{origin}: not valid YAML: {reason}") from None
+        raise ConfigError(f"{origin}: not valid YAML: {_yaml_reason(error)}") from None
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -114,12 +116,24 @@ def _explain(mistake: dict[str, Any]) -> str:
     return f"{where}: must {text}, not {_shown(mistake)}"
 
 
+def _yaml_reason(error: Exception) -> str:
+    """Where and what, without the line itself: it may hold a password."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _shown(mistake: dict[str, Any]) -> str:
-    """The offending value, short, and never one that may be a secret."""
+    """The offending value, short, and never one that may be, or hold, a secret."""
+    value = mistake.get("input")
     if any("password" in str(part) for part in mistake["loc"]):
         return "what is given"
-    text = repr(mistake.get("input"))
-    return text if len(text) <= 60 else text[:57] + "..."
+    if isinstance(value, str) and not _PLAIN_TEXT.fullmatch(value):
+        return "this text"
+    if isinstance(value, dict | list):
+        return "a section" if isinstance(value, dict) else "a list"
+    return repr(value)
 
 
 def _nearest(location: tuple[Any, ...]) -> str:
