@@ -1,0 +1,91 @@
+"""Planted passwords must not come back: not in an error, a log, `check`'s answer or the list of processes."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_agender.config import load
+from edge_agender.errors import ConfigError
+
+SECRET = "pl4nted-s3cret"
+MISTAKES = {
+    "unknown option": f"mqtt: {{password: {SECRET}}}",
+    "wrong place": f"mqtt: {{port: 'user:{SECRET}'}}",
+    "section for a word": f"mqtt: {{username: {{password: {SECRET}}}}}",
+    "word for a section": f"mqtt: 'user:{SECRET}@broker'",
+    "list for a word": f"mqtt: {{username: x, password_file: [{SECRET}]}}",
+    "URL as a kind": f"source: {{kind: 'rtsp://user:{SECRET}@camera/'}}",
+    "URL in a list": f"source: {{kind: opencv, opencv: {{uri: ['rtsp://user:{SECRET}@camera/']}}}}",
+    "URL beside a mistake": f"source: {{kind: opencv, width_px: wide, opencv: {{uri: 'rtsp://user:{SECRET}@camera/'}}}}",
+    "open quote": f"mqtt:\n  username: x\n  password: '{SECRET}\n  host: y\n",
+    "colon": f"mqtt:\n  password: {SECRET}: x\n",
+    "at sign": f"mqtt:\n  password: @{SECRET}\n",
+    "alias": f"mqtt:\n  password: *{SECRET}\n",
+    "tab": f"mqtt:\n\tpassword: {SECRET}\n",
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_the_configuration_repeats_no_password(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(MISTAKES[name])
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option", [f"mqtt.password={SECRET}", f"mqtt.username=[{SECRET}", f"mqtt.port=user:{SECRET}@x"]
+)
+def test_a_mistake_on_the_command_line_repeats_no_password(option: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, [option])
+    assert SECRET not in str(caught.value)
+
+
+def configuration(folder: Path, source: str) -> Path:
+    """The loudest log level, a secret wherever one may stand, and a broker that is not there."""
+    (folder / "password").write_text(SECRET + "\n")
+    path = folder / "config.yaml"
+    path.write_text(
+        f"source: {source}\n"
+        f"mqtt: {{host: 127.0.0.1, port: 1, username: shop, password_file: {folder}/password, reconnect_max_s: 0.5}}\n"
+        f"outbox: {{path: {folder}/outbox.db}}\n"
+        "web: {enabled: false}\n"
+        "log: {level: debug}\n"
+    )
+    return path
+
+
+STREAM = f"{{kind: opencv, opencv: {{uri: 'http://user:{SECRET}@127.0.0.1:1/video', reconnect_max_s: 0.5}}}}"
+
+
+def test_check_says_what_is_wrong_without_the_password(tmp_path: Path) -> None:
+    path = configuration(tmp_path, STREAM)
+    command = [sys.executable, "-m", "edge_agender", "check", "--config", str(path), "--broker"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 69, done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("source", ["{kind: demo}", STREAM], ids=["demo", "stream"])
+def test_a_running_daemon_shows_no_password(source: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_agender", "run", "--config", str(configuration(tmp_path, source))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path)
+    try:
+        time.sleep(4)
+        assert process.poll() is None, process.communicate()[0].decode()
+        listed = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert b"127.0.0.1" in output, "the log says nothing about the broker, so that this shows nothing"
+    assert SECRET.encode() not in output + listed
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name not in ("password", "config.yaml"):
+            assert SECRET.encode() not in path.read_bytes(), path
