@@ -114,11 +114,12 @@ def test_what_is_no_picture_is_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kept", [0.5, 0.99])
-def test_a_truncated_jpeg_keeps_what_came_through(tmp_path, kept):
+@pytest.mark.parametrize("kept", [0.01, 0.5, 0.99])
+def test_a_truncated_jpeg_is_refused_whole(tmp_path, kept):
     data = cv2.imencode(".jpg", picture(480, 640))[1].tobytes()
     (tmp_path / "a.jpg").write_bytes(data[: int(len(data) * kept)])
-    assert read_image(tmp_path / "a.jpg").shape == (480, 640, 3)
+    with pytest.raises(MediaError, match=r"a\.jpg: not a picture"):
+        read_image(tmp_path / "a.jpg")
 
 
 def test_a_folder_is_its_pictures_by_name(tmp_path):
