@@ -111,8 +111,19 @@ def verify(data: bytes, file: FileSpec, origin: str) -> None:
         )
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe YAML, read by libyaml where there is one, without duplicate keys: the second would win unseen."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [str(key.value) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {', '.join(sorted(twice))} is given twice")
+        return dict(super().construct_mapping(node, deep))
+
+
 def _safe_yaml(text: str) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
+    # Aliases first, by the events alone: an alias bomb explodes only when objects are made of it.
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
         raise ValueError("aliases (*name) are not allowed in a manifest")
-    return yaml.load(text, Loader=loader)
+    return yaml.load(text, Loader=_Loader)

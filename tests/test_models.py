@@ -146,6 +146,7 @@ def test_an_estimator_says_one_age_and_one_gender(folders):
         b"just text",
         b"",
         b"{" * 5000,
+        b"schema: edge-agender-models/1\nmodels: {}\nmodels: {}",
         b"schema: edge-agender-models/9\nmodels: {}",
     ],
 )
