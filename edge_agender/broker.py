@@ -53,11 +53,13 @@ def new_client(config: MqttConfig, name: str) -> Client:
 
 def connect(client: Client, config: MqttConfig) -> None:
     """Open the connection and send CONNECT; blocks for DNS, TCP and TLS. Raises OSError."""
-    properties = None
-    if config.protocol == "5":
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.MaximumPacketSize = MAX_INCOMING_BYTES
-    client.connect(config.host, config.effective_port, config.keepalive_s, clean_start=True, properties=properties)
+    where = (config.host, config.effective_port, config.keepalive_s)
+    if config.protocol != "5":
+        client.connect(*where)
+        return
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = MAX_INCOMING_BYTES
+    client.connect(*where, clean_start=True, properties=properties)
 
 
 def read_password(config: MqttConfig) -> str | None:
@@ -143,15 +145,13 @@ def explain(error: OSError | ValueError, config: MqttConfig) -> EdgeAgenderError
     if isinstance(error, TimeoutError):
         return BrokerError(f"{where}: no answer within {CONNECT_TIMEOUT_S:g} s: check the network and the firewall")
     if isinstance(error, ConnectionError):
-        return BrokerError(f"{where}: {_closed_text(config)}")
+        return BrokerError(f"{where}: it closed the connection: check that this port speaks {_spoken(config)}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return BrokerError(f"{where}: {reason}: check the network")
 
 
-def _closed_text(config: MqttConfig) -> str:
-    if config.uses_tls:
-        return "it closed the connection: check that this port speaks TLS, and whether it wants a client certificate"
-    return "it closed the connection: if this port speaks TLS, set mqtt.tls.ca_file or mqtt.tls.enabled"
+def _spoken(config: MqttConfig) -> str:
+    return "MQTT over TLS 1.2 or later" if config.uses_tls else "MQTT without TLS, or set mqtt.tls.ca_file"
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError, config: MqttConfig) -> str:
@@ -170,18 +170,18 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, config: MqttConfig
     return f"its certificate is refused ({error.verify_message}): check mqtt.tls.ca_file"
 
 
-def explain_closed(config: MqttConfig, log_line: str, answered: bool) -> EdgeAgenderError:
-    """What to do where the broker hung up; `log_line` is paho's last complaint, `answered`: we were connected."""
+def explain_closed(config: MqttConfig, answered: bool) -> EdgeAgenderError:
+    """What to do where the broker hung up after TCP and TLS had worked; `answered`: it had accepted us."""
     where = f"broker {config.host}:{config.effective_port}"
     if answered:
         return BrokerError(f"{where}: the connection was lost: check the broker and the network")
-    if "CERTIFICATE_REQUIRED" in log_line or "HANDSHAKE_FAILURE" in log_line:
-        text = "it wants a client certificate: set mqtt.tls.certificate_file and key_file"
+    if config.tls.certificate_file is not None:
+        text = f"it hung up: it may refuse the client certificate {config.tls.certificate_file}: renew it"
         return CredentialError(f"{where}: {text}")
-    if "ALERT" in log_line and config.tls.certificate_file is not None:
-        text = f"it refuses the client certificate {config.tls.certificate_file}: renew it"
+    if config.uses_tls:
+        text = "it hung up: it may want a client certificate: set mqtt.tls.certificate_file and key_file"
         return CredentialError(f"{where}: {text}")
-    return BrokerError(f"{where}: {_closed_text(config)}")
+    return BrokerError(f"{where}: it hung up: check that this port speaks {_spoken(config)}")
 
 
 def explain_refusal(reason: ReasonCode, config: MqttConfig, name: str) -> EdgeAgenderError:
@@ -205,9 +205,7 @@ def check_connection(config: MqttConfig, device: str = "edge-agender") -> None:
     name = client_id(config, device) + "-check"
     client = new_client(config, name)
     answers: list[ReasonCode] = []
-    complaints = [""]
     client.on_connect = lambda *args: answers.append(args[3])
-    client.on_log = lambda *args: complaints.append(str(args[3])) if args[2] == 8 else None
     try:
         connect(client, config)
     except (OSError, ValueError) as error:
@@ -219,6 +217,6 @@ def check_connection(config: MqttConfig, device: str = "edge-agender") -> None:
     if not answers and time.monotonic() >= until_s:
         raise explain(TimeoutError(), config)
     if not answers:
-        raise explain_closed(config, complaints[-1], answered=False)
+        raise explain_closed(config, answered=False)
     if answers[0].is_failure:
         raise explain_refusal(answers[0], config, name)

@@ -87,6 +87,7 @@ class MessageQueue:
         self._live_turn = False
         self.loaded_row = 0
         self.more_on_disk = False
+        self.disk_refuses = False
 
     # -- for who puts
 
@@ -99,6 +100,7 @@ class MessageQueue:
         if len(self._durable.incoming) >= self._config.memory_messages:
             self._drop_oldest_in_memory()
         self._durable.incoming.append(entry)
+        self._pass_disk_by()
         return entry
 
     def _drop_oldest_in_memory(self) -> None:
@@ -119,6 +121,7 @@ class MessageQueue:
         return (self._take_durable(now_s) if durable else None) or self._live.take(now_s)
 
     def _take_durable(self, now_s: float) -> Entry | None:
+        self._pass_disk_by()
         if not self._durable.ready:
             return None
         entry = self._durable.ready[0]
@@ -184,11 +187,10 @@ class MessageQueue:
         queue.deleting[:0] = deleting
         queue.incoming.extendleft(reversed(queue.writing))
         queue.writing = []
-        self.pass_disk_by()
 
-    def pass_disk_by(self) -> None:
-        """Let entries go out from memory, unless older ones are on disk or being written."""
-        if not self.more_on_disk and not self._durable.writing:
+    def _pass_disk_by(self) -> None:
+        """While the disk refuses, let entries go out from memory, unless older ones are on it or being written."""
+        if self.disk_refuses and not self.more_on_disk and not self._durable.writing:
             self._move_to_ready(self._durable.incoming)
 
     def _move_to_ready(self, waiting: deque[Entry]) -> None:

@@ -83,11 +83,8 @@ class Outbox:
         self._tell()
 
     def _hand_to_writer(self, entry: Entry) -> None:
-        if not self._writer.healthy:
-            self._queue.pass_disk_by()
-            return
         self._lock.notify_all()
-        if entry.message.kind not in BATCHED_KINDS:
+        if self._writer.healthy and entry.message.kind not in BATCHED_KINDS:
             self._lock.wait_for(lambda: entry.row_id or not self._writer.healthy, PUT_WAIT_S)
 
     # -- for who sends

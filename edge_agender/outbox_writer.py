@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 # Deletions wait for the next commit, but not longer: losing one to a crash costs a duplicate.
 DELETE_WAIT_S = 5.0
+# One fsync for messages that come together, and none in the way of the second of them.
+SYNC_WAIT_S = 0.2
 AGE_CHECK_S = 600.0
 # Kinds that come many times a second: their commits are at least `batch_s` apart.
 BATCHED_KINDS = frozenset({"frame"})
@@ -41,6 +43,7 @@ class Writer:
         self._started_s = clock()
         self._former_s: float | None = None
         self._last_commit_s = self._retry_at_s = self._age_check_s = -float("inf")
+        self._unsynced_since_s: float | None = None
         self._closing = False
         self.trouble: str | None = None
         self.damage: str | None = None
@@ -79,13 +82,17 @@ class Writer:
             return 0.0
         if now_s < self._retry_at_s:
             return self._retry_at_s - now_s
-        due_s = self._age_check_s + AGE_CHECK_S
-        if queue.incoming:
-            in_no_hurry = all(entry.message.kind in BATCHED_KINDS for entry in queue.incoming)
-            due_s = self._last_commit_s + self._config.batch_s if in_no_hurry else now_s
-        if queue.deleting:
-            due_s = min(due_s, self._last_commit_s + DELETE_WAIT_S)
-        return due_s - now_s
+        unsynced_s = self._unsynced_since_s
+        sync_s = unsynced_s + SYNC_WAIT_S if unsynced_s is not None else float("inf")
+        return min(self._commit_at_s(now_s), sync_s, self._age_check_s + AGE_CHECK_S) - now_s
+
+    def _commit_at_s(self, now_s: float) -> float:
+        """When the next commit is due; `lock` is held."""
+        if self._closing or any(entry.message.kind not in BATCHED_KINDS for entry in self._queue.incoming):
+            return now_s
+        batch_s = self._config.batch_s if self._queue.incoming else float("inf")
+        delete_s = DELETE_WAIT_S if self._queue.deleting else float("inf")
+        return self._last_commit_s + min(batch_s, delete_s)
 
     def _work(self) -> None:
         try:
@@ -97,6 +104,10 @@ class Writer:
             self._set_aside(error)
         except StoreError as error:
             self._fail(error)
+            self._let_go()
+        except Exception as error:  # a mistake in here must not end the only thread that keeps messages
+            _log.debug("outbox", exc_info=True)
+            self._fail(StoreError(f"{self._folder}: {type(error).__name__}: {error}"))
             self._let_go()
         self._on_ready()
 
@@ -118,8 +129,8 @@ class Writer:
 
     def _write(self, store: Store) -> None:
         try:
-            if self._commit(store):
-                store.sync()
+            self._commit(store)
+            self._sync(store)
             self._drop_oldest(store)
         except StoreDamagedError:
             raise
@@ -129,12 +140,13 @@ class Writer:
         else:
             self._heal()
 
-    def _commit(self, store: Store) -> bool:
-        """Return whether anything was added."""
+    def _commit(self, store: Store) -> None:
         with self._lock:
+            if self.healthy and self._commit_at_s(self._clock()) > self._clock():
+                return
             entries, deleting = self._queue.begin_write()
         if not entries and not deleting:
-            return False
+            return
         first_id = store.last_id + 1
         try:
             store.commit([self._row(entry, number) for number, entry in enumerate(entries, first_id)], deleting)
@@ -147,7 +159,14 @@ class Writer:
             self._queue.written(entries, first_id)
             self._lock.notify_all()
         self._on_ready()
-        return bool(entries)
+        if entries and self._unsynced_since_s is None:
+            self._unsynced_since_s = self._last_commit_s
+
+    def _sync(self, store: Store) -> None:
+        since_s = self._unsynced_since_s
+        if since_s is not None and (self._closing or self._clock() - since_s >= SYNC_WAIT_S):
+            store.sync()
+            self._unsynced_since_s = None
 
     def _row(self, entry: Entry, row_id: int) -> Row:
         return Row(row_id, (self._former_s or 0.0) + entry.put_s - self._started_s, entry.message)
@@ -186,8 +205,6 @@ class Writer:
             last = max([after_id, *wrong, *(row.id for row in rows)])
             self._queue.load(map(self._entry, rows), last, more=len(rows) + len(wrong) == LOW)
             self._queue.delete_later(wrong, "damaged")
-            if not self.healthy:
-                self._queue.pass_disk_by()
 
     # -- trouble
 
@@ -202,11 +219,16 @@ class Writer:
             _log.debug("still: %s", error)
         self.trouble = str(error)
         self._retry_at_s = self._clock() + self._retry_s
+        with self._lock:
+            self._queue.disk_refuses = True
+            self._lock.notify_all()
 
     def _heal(self) -> None:
         if self.trouble is not None:
             _log.info("messages are kept on disk again, in %s", self._folder)
         self.trouble = None
+        with self._lock:
+            self._queue.disk_refuses = False
 
     def _let_go(self) -> None:
         """Without a store, messages go out from memory."""
@@ -215,7 +237,6 @@ class Writer:
         self._store = None
         with self._lock:
             self._queue.disk_gone()
-            self._queue.pass_disk_by()
 
     def _set_aside(self, error: StoreDamagedError) -> None:
         last_id = self._store.last_id if self._store else 0

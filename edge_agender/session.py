@@ -101,7 +101,6 @@ class Session:
         self._refused_s: float | None = None
         self._end: EdgeAgenderError | None = None
         self._answered = False
-        self._complaint = ""
         self._on_up: Callable[[], None] = lambda: None
         self._set_callbacks()
 
@@ -109,7 +108,6 @@ class Session:
         client = self._client
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_publish, client.on_message, client.on_subscribe = self._published, self._received, self._subscribed
-        client.on_log = self._complained
         will = self._status("offline")
         client.will_set(will.topic, will.payload, will.qos, will.retain, self._properties(will))
 
@@ -123,7 +121,7 @@ class Session:
         self._no_delay()
         answer_by_s = time.monotonic() + CONNACK_S
         while self._end is None and not stop.is_set():
-            if not self._client.is_connected() and time.monotonic() > answer_by_s:
+            if not self._answered and time.monotonic() > answer_by_s:
                 self._end = broker.explain(TimeoutError(), self._config)
             self._fill()
             self._turn(wake, self._outbox.replay_in_s())
@@ -151,7 +149,7 @@ class Session:
         """Wait for the network or for `wake`, then read, write and keep alive."""
         sock = self._client.socket()
         if sock is None:
-            self._end = self._end or broker.explain_closed(self._config, self._complaint, self._answered)
+            self._end = self._end or broker.explain_closed(self._config, self._answered)
             return
         poller = select.poll()
         poller.register(wake.fileno(), select.POLLIN)
@@ -225,19 +223,21 @@ class Session:
 
     def _say_goodbye(self, wake: Wake) -> None:
         """Send what waits, then `stopped`; disconnect once all is acknowledged, or leave the will to speak."""
-        now_s = time.monotonic()
-        self._turn_while(lambda: self._outbox.replay_in_s() == 0, now_s + STOP_S / 2, wake)
-        self._fill()
-        if self._client.is_connected():
-            self._say("stopped")
-        self._turn_while(lambda: bool(self._in_flight or self._client.want_write()), now_s + STOP_S, wake)
-        if self._client.is_connected() and not self._in_flight:
-            self._client.disconnect()
-
-    def _turn_while(self, condition: Callable[[], bool], until_s: float, wake: Wake) -> None:
-        while self._client.is_connected() and condition() and time.monotonic() < until_s:
+        client, now_s = self._client, time.monotonic()
+        while client.is_connected() and self._outbox.replay_in_s() == 0 and time.monotonic() < now_s + STOP_S / 2:
             self._fill()
             self._turn(wake, 0.0)
+        if client.is_connected():
+            self._say("stopped")
+        while self._unheard and client.is_connected() and time.monotonic() < now_s + STOP_S:
+            self._turn(wake, 0.0)
+        if client.is_connected() and not self._unheard:
+            client.disconnect()
+
+    @property
+    def _unheard(self) -> bool:
+        """Something is not written yet, or not acknowledged."""
+        return bool(self._in_flight) or self._client.want_write()
 
     # -- callbacks of paho, called from within loop_read and loop_write
 
@@ -298,7 +298,3 @@ class Session:
         if any(reason.is_failure for reason in reasons):
             topics = ", ".join(subscription.topic for subscription in self._subscriptions)
             self._traffic.warn_once(f"the broker refuses a subscription: let this device read {topics} in its ACL")
-
-    def _complained(self, _client: Client, _data: Any, level: int, text: str) -> None:
-        if level == 8:
-            self._complaint = text
