@@ -5,7 +5,7 @@ Adding a field is allowed; renaming, removing or narrowing one is a new `version
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic's own need below Python 3.12
@@ -130,9 +130,137 @@ class EnabledPayload(TypedDict):
     reason: Annotated[Reason, Field(description="What closed the camera; 'on' while measuring.")]
 
 
+class ContentSharePayload(TypedDict):
+    id: str
+    dwell_s: Seconds
+    attention_s: Seconds | None
+
+
+class ViewerPayload(TypedDict):
+    """One viewer has left. Sent at privacy level 'viewer' only."""
+
+    schema: Literal["edge-agender.viewer"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sequence: Sequence
+    historical: Historical
+    start: Annotated[Utc, Field(description="When it was first seen, rounded down to the minute. UTC, ISO 8601.")]
+    dwell_s: Annotated[float, Field(ge=0, description="From the first to the last detection.")]
+    attention_s: Annotated[
+        float | None,
+        Field(ge=0, description="Sum of its looks, never above dwell_s; null where looks are not measured."),
+    ]
+    glances: Annotated[int | None, Field(ge=0, description="Number of looks.")]
+    age: AgePayload
+    gender: GenderPayload
+    distance: Annotated[Distance, Field(description="Most of the time; limits by audience.distance.")]
+    content: Annotated[list[ContentSharePayload], Field(description="What was on the sign meanwhile, as it told us.")]
+
+
+class DwellHistogram(
+    TypedDict("DwellHistogram", {"0-5": Count, "5-15": Count, "15-30": Count, "30-60": Count, "60+": Count})
+):
+    """Viewers by dwell in seconds; a lower limit belongs to its class."""
+
+
+class DwellPayload(TypedDict):
+    total_s: Seconds
+    mean_s: Annotated[float | None, Field(ge=0, description="total_s over viewers; null without viewers.")]
+    histogram: DwellHistogram
+
+
+class AttentionPayload(TypedDict):
+    viewers: Annotated[int, Field(ge=0, description="Viewers whose looks were measured.")]
+    total_s: Seconds
+    mean_s: Annotated[float | None, Field(ge=0, description="total_s over these viewers; null without any.")]
+    glances: Count
+
+
+class CountPayload(TypedDict):
+    mean: Annotated[float | None, Field(ge=0, description="Persons in view, averaged over the seconds covered.")]
+    peak: Count
+
+
+class CellPayload(TypedDict):
+    gender: Gender
+    age_band: AgeBand
+    viewers: Annotated[int, Field(ge=1)]
+
+
+class DemographicsPayload(TypedDict):
+    min_cell: Annotated[int, Field(ge=1, description="Smaller cells are not told.")]
+    cells: list[CellPayload]
+    suppressed: Annotated[int, Field(ge=0, description="Viewers in all cells that are not listed, together.")]
+
+
+class ContentPayload(TypedDict):
+    id: str
+    shown_s: Annotated[float, Field(ge=0, description="Of the seconds covered.")]
+    mean_count: Annotated[float | None, Field(ge=0, description="Persons in view, averaged over shown_s.")]
+    viewers: Annotated[int, Field(ge=0, description="Viewers who were there meanwhile: one may count for several.")]
+    dwell_s: Annotated[float, Field(ge=0, description="Their seconds before it, together.")]
+    attention_s: Annotated[float, Field(ge=0, description="Their seconds of looking at it, together.")]
+    demographics: Annotated[
+        DemographicsPayload | None, Field(description="Of those who saw it longest; null by window.demographics.")
+    ]
+
+
+class VersionsPayload(TypedDict):
+    software: str
+    detector: str
+    estimator: str
+    configuration: Annotated[str, Field(description="A fingerprint: equal text, equal options.")]
+
+
+class WindowPayload(TypedDict):
+    """What happened in one clock-aligned span. A viewer counts once, in the window of its last detection."""
+
+    schema: Literal["edge-agender.window"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sequence: Sequence
+    historical: Historical
+    start: Utc
+    length_s: Annotated[int, Field(gt=0)]
+    covered_s: Annotated[float, Field(ge=0, description="Seconds that were watched; the rest is unknown, not empty.")]
+    opportunities_to_see: Annotated[int, Field(ge=0, description="Persons whose face was seen, viewers among them.")]
+    viewers: Count
+    conversion: Annotated[
+        float | None, Field(ge=0, le=1, description="viewers over opportunities_to_see; null without any.")
+    ]
+    dwell: DwellPayload
+    attention: AttentionPayload
+    audience: CountPayload
+    demographics: Annotated[
+        DemographicsPayload | None, Field(description="Viewers by gender and age band; null by window.demographics.")
+    ]
+    content: list[ContentPayload]
+    light: Annotated[float | None, Field(ge=0, le=255, description="Mean luma of the pictures.")]
+    throttled: Annotated[bool | None, Field(description="The board slowed itself down meanwhile.")]
+    versions: VersionsPayload
+
+
+class ContentCommand(TypedDict):
+    """What the sign shows now, told by the player."""
+
+    id: Annotated[str | None, Field(min_length=1, max_length=64, description="Null: nothing that counts.")]
+    until: NotRequired[Annotated[Utc | None, Field(description="When it ends, if known; else until the next message.")]]
+
+
+class EnabledCommand(TypedDict):
+    """The remote switch. The plain words on and off are understood too."""
+
+    enabled: bool
+
+
 PAYLOADS: dict[str, type] = {
     "frame": FramePayload,
     "status": StatusPayload,
     "health": HealthPayload,
     "enabled": EnabledPayload,
+    "viewer": ViewerPayload,
+    "window": WindowPayload,
 }
+COMMANDS: dict[str, type] = {"content": ContentCommand, "enabled-set": EnabledCommand}

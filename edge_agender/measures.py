@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge_agender.contract import Gender, Reason
+from edge_agender.contract import Distance, Gender, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,95 @@ class HealthSample:
     outbox_waiting: int = 0
     outbox_dropped: int = 0
     alarms: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ContentShare:
+    """What of a visit fell to one content. `attention_s` is None where looks were not measured."""
+
+    id: str
+    dwell_s: float
+    attention_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One person's stay, known once it is over. Exact, so it stays in the device: privacy makes a Viewer of it."""
+
+    first_utc_s: float
+    last_utc_s: float
+    dwell_s: float
+    attention_s: float | None
+    glances: int | None
+    person: Person
+    distance: Distance
+    content: tuple[ContentShare, ...]
+    is_viewer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """What is released of a visit. `start_utc_s` is a full minute."""
+
+    start_utc_s: float
+    dwell_s: float
+    attention_s: float | None
+    glances: int | None
+    person: Person
+    distance: Distance
+    content: tuple[ContentShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    gender: Gender
+    age_band: str
+    viewers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demographics:
+    """Viewers by gender and age band, small cells left out; `suppressed` is what the cells left out sum to."""
+
+    min_cell: int
+    cells: tuple[Cell, ...]
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContentWindow:
+    """What happened while one content was on the sign."""
+
+    id: str
+    shown_s: float
+    mean_count: float | None
+    viewers: int
+    dwell_s: float
+    attention_s: float
+    demographics: Demographics | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is released of one span of time. Fields as in the message."""
+
+    start_utc_s: float
+    length_s: int
+    historical: bool
+    covered_s: float
+    opportunities_to_see: int
+    viewers: int
+    dwell_total_s: float
+    dwell_histogram: tuple[int, ...]
+    attention_viewers: int
+    attention_total_s: float
+    glances: int
+    mean_count: float | None
+    peak_count: int
+    demographics: Demographics | None
+    content: tuple[ContentWindow, ...]
+    light: float | None
+    throttled: bool | None
 
 
 @dataclass(frozen=True, slots=True)

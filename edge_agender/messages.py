@@ -11,6 +11,9 @@ from typing import Any
 from edge_agender.contract import (
     AudiencePayload,
     ByGender,
+    ContentPayload,
+    DemographicsPayload,
+    DwellPayload,
     EnabledPayload,
     FacePayload,
     FramePayload,
@@ -18,8 +21,20 @@ from edge_agender.contract import (
     HealthPayload,
     State,
     StatusPayload,
+    VersionsPayload,
+    ViewerPayload,
+    WindowPayload,
 )
-from edge_agender.measures import FrameView, HealthSample, Person, SwitchState
+from edge_agender.measures import (
+    ContentWindow,
+    Demographics,
+    FrameView,
+    HealthSample,
+    Person,
+    SwitchState,
+    Viewer,
+    Window,
+)
 from edge_agender.message import Message
 
 # Built once: json.dumps with arguments makes a new encoder for each message.
@@ -123,9 +138,93 @@ def enabled_message(sender: Sender, switch: SwitchState) -> Message:
     return sender.message("enabled", payload, retain=True)
 
 
+def viewer_message(sender: Sender, viewer: Viewer, sequence: int) -> Message:
+    payload: ViewerPayload = {
+        "schema": "edge-agender.viewer",
+        "version": 1,
+        "device": sender.device,
+        "boot_id": sender.boot_id,
+        "sequence": sequence,
+        "historical": False,
+        "start": utc_text(viewer.start_utc_s),
+        "dwell_s": round(viewer.dwell_s, 1),
+        "attention_s": _rounded(viewer.attention_s, 1),
+        "glances": viewer.glances,
+        **_face(viewer.person),
+        "distance": viewer.distance,
+        "content": [
+            {"id": share.id, "dwell_s": round(share.dwell_s, 1), "attention_s": _rounded(share.attention_s, 1)}
+            for share in viewer.content
+        ],
+    }
+    return sender.message("viewer", payload, durable=True)
+
+
+def window_message(sender: Sender, window: Window, sequence: int, versions: VersionsPayload) -> Message:
+    payload: WindowPayload = {
+        "schema": "edge-agender.window",
+        "version": 1,
+        "device": sender.device,
+        "boot_id": sender.boot_id,
+        "sequence": sequence,
+        "historical": window.historical,
+        "start": utc_text(window.start_utc_s),
+        "length_s": window.length_s,
+        "covered_s": round(window.covered_s, 1),
+        "opportunities_to_see": window.opportunities_to_see,
+        "viewers": window.viewers,
+        "conversion": _ratio(window.viewers, window.opportunities_to_see, 3),
+        "dwell": _dwell(window),
+        "attention": {
+            "viewers": window.attention_viewers,
+            "total_s": round(window.attention_total_s, 1),
+            "mean_s": _ratio(window.attention_total_s, window.attention_viewers, 1),
+            "glances": window.glances,
+        },
+        "audience": {"mean": _rounded(window.mean_count, 2), "peak": window.peak_count},
+        "demographics": _demographics(window.demographics),
+        "content": [_content(content) for content in window.content],
+        "light": _rounded(window.light, 0),
+        "throttled": window.throttled,
+        "versions": versions,
+    }
+    return sender.message("window", payload, durable=True)
+
+
 def utc_text(utc_s: float) -> str:
     """Return seconds since the epoch as 2026-01-31T12:00:00.000Z."""
     return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _dwell(window: Window) -> DwellPayload:
+    counts = window.dwell_histogram
+    return {
+        "total_s": round(window.dwell_total_s, 1),
+        "mean_s": _ratio(window.dwell_total_s, window.viewers, 1),
+        "histogram": {"0-5": counts[0], "5-15": counts[1], "15-30": counts[2], "30-60": counts[3], "60+": counts[4]},
+    }
+
+
+def _demographics(told: Demographics | None) -> DemographicsPayload | None:
+    if told is None:
+        return None
+    return {
+        "min_cell": told.min_cell,
+        "cells": [{"gender": cell.gender, "age_band": cell.age_band, "viewers": cell.viewers} for cell in told.cells],
+        "suppressed": told.suppressed,
+    }
+
+
+def _content(content: ContentWindow) -> ContentPayload:
+    return {
+        "id": content.id,
+        "shown_s": round(content.shown_s, 1),
+        "mean_count": _rounded(content.mean_count, 2),
+        "viewers": content.viewers,
+        "dwell_s": round(content.dwell_s, 1),
+        "attention_s": round(content.attention_s, 1),
+        "demographics": _demographics(content.demographics),
+    }
 
 
 def _by_gender(counts: Mapping[Gender, int]) -> ByGender:
@@ -137,6 +236,10 @@ def _face(person: Person) -> FacePayload:
         "age": {"years": _rounded(person.years, 1), "sd": _rounded(person.years_sd, 1)},
         "gender": {"label": person.gender, "confidence": _rounded(person.gender_confidence, 2)},
     }
+
+
+def _ratio(part: float, whole: float, digits: int) -> float | None:
+    return round(part / whole, digits) if whole else None
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from edge_agender.opening import parse_hours
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -130,10 +131,49 @@ class TrackingConfig(Section):
     start_score: Fraction = 0.0
 
 
+class ViewerConfig(Section):
+    """What it takes to count as a viewer."""
+
+    min_detections: Annotated[int, Field(ge=1)] = 3
+    min_s: NotNegative = 0.5
+    min_attention_s: NotNegative = 0.0
+
+
+class LookingConfig(Section):
+    """When a face looks at the sign, by how frontal it is (0..1): on at one value, off at a lower one."""
+
+    on: Fraction = 0.6
+    off: Fraction = 0.45
+    smooth_s: NotNegative = 0.2
+    max_gap_s: Positive = 0.6
+
+    @model_validator(mode="after")
+    def hysteresis(self) -> LookingConfig:
+        if self.off > self.on:
+            raise ValueError("off must not be above on")
+        return self
+
+
+class DistanceConfig(Section):
+    lens_hfov_deg: Annotated[float, Field(gt=1, lt=179)] = 66.0
+    face_height_cm: Positive = 20.0
+    near_cm: Positive = 150.0
+    far_cm: Positive = 400.0
+
+    @model_validator(mode="after")
+    def ordered(self) -> DistanceConfig:
+        if self.near_cm >= self.far_cm:
+            raise ValueError("near_cm must be below far_cm")
+        return self
+
+
 class AudienceConfig(Section):
     age_bands: tuple[Annotated[int, Field(ge=1, le=120)], ...] = (13, 18, 25, 35, 45, 55, 65)
     min_gender_confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.7
     hold_s: NotNegative = 0.5
+    viewer: ViewerConfig = ViewerConfig()
+    looking: LookingConfig = LookingConfig()
+    distance: DistanceConfig = DistanceConfig()
 
     @field_validator("age_bands")
     @classmethod
@@ -141,6 +181,43 @@ class AudienceConfig(Section):
         if list(value) != sorted(set(value)):
             raise ValueError("the lower ends of the bands must rise, such as [13, 18, 25]")
         return value
+
+
+class WindowConfig(Section):
+    length_s: Annotated[int, Field(ge=10, le=86400)] = 60
+    demographics: Literal["window", "content"] = "window"
+
+    @field_validator("length_s")
+    @classmethod
+    def divides_the_day(cls, value: int) -> int:
+        if 86400 % value:
+            raise ValueError("must divide the day into equal parts, such as 60, 300, 900 or 3600")
+        return value
+
+
+class ScheduleConfig(Section):
+    """When it measures. No hours: always."""
+
+    hours: tuple[str, ...] = ()
+
+    @field_validator("hours")
+    @classmethod
+    def readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for line in value:
+            parse_hours(line)
+        return value
+
+
+class HomeAssistantConfig(Section):
+    """Device discovery: Home Assistant finds the device by itself."""
+
+    enabled: bool = False
+    prefix: Topic = "homeassistant"
+
+
+class PrivacyConfig(Section):
+    level: Literal["aggregate", "frame", "viewer"] = "frame"
+    min_cell: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
 class PublishConfig(Section):
@@ -170,6 +247,10 @@ class QosConfig(Section):
     frame: Annotated[int, Field(ge=0, le=2)] = 0
     status: Annotated[int, Field(ge=0, le=2)] = 1
     health: Annotated[int, Field(ge=0, le=2)] = 0
+    viewer: Annotated[int, Field(ge=0, le=2)] = 1
+    window: Annotated[int, Field(ge=0, le=2)] = 1
+    enabled: Annotated[int, Field(ge=0, le=2)] = 1
+    discovery: Annotated[int, Field(ge=0, le=2)] = 1
 
 
 class MqttConfig(Section):
@@ -244,6 +325,10 @@ class Config(Section):
     gating: GatingConfig = GatingConfig()
     tracking: TrackingConfig = TrackingConfig()
     audience: AudienceConfig = AudienceConfig()
+    window: WindowConfig = WindowConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     publish: PublishConfig = PublishConfig()
     mqtt: MqttConfig = MqttConfig()
     outbox: OutboxConfig = OutboxConfig()
