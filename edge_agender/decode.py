@@ -11,6 +11,7 @@ from edge_agender.geometry import iou
 from edge_agender.records import Array, Box
 
 Floats = NDArray[np.float64]
+MIN_STRETCH = 0.05
 
 
 def sigmoid(logits: Array) -> Floats:
@@ -53,13 +54,15 @@ def stagewise(
 ) -> tuple[float, float]:
     """Return an age and its standard deviation from the stages of a soft stagewise regression (Yang et al. 2018).
 
-    Stage k has probabilities (s_k,) over bins, offsets (s_k,) that shift the bins, and a delta that stretches their
-    width. The deviation takes the stages as independent, which makes it a lower bound.
+    Stage k has probabilities (s_k,) over bins, offsets (s_k,) that shift the bins, and a delta that narrows them. The
+    deviation takes the stages as independent, which makes it a lower bound. Probabilities need not sum to one.
     """
     width, years, variance = range_years, 0.0, 0.0
-    for weights, shifts, delta in zip(probabilities, offsets, deltas, strict=True):
-        bins = len(weights)
-        width /= bins * (1.0 + lambda_delta * float(np.ravel(delta)[0]))
+    for stage, shifts, delta in zip(probabilities, offsets, deltas, strict=True):
+        bins = len(stage)
+        # A delta of -1 would make the bins infinitely wide; training holds it to the same limit.
+        width /= bins * max(1.0 + lambda_delta * float(np.ravel(delta)[0]), MIN_STRETCH)
+        weights = np.asarray(stage, float) / max(float(np.sum(stage)), 1e-6)
         places = np.arange(bins) + lambda_offset * np.asarray(shifts, float)
         mean = float((weights * places).sum())
         years += mean * width

@@ -36,6 +36,23 @@ def test_stagewise_offsets_shift_bins_and_deltas_narrow_them():
     assert years == pytest.approx(1.5 * 100 / (2 * 1.25))
 
 
+def test_stagewise_does_not_lean_when_quantized_probabilities_do_not_sum_to_one():
+    stages = [np.array([0.0, 0.9, 0.0])] * 3
+    exact = [np.array([0.0, 1.0, 0.0])] * 3
+    rest = [np.zeros(3)] * 3, [np.zeros(1)] * 3
+    assert decode.stagewise(stages, *rest) == pytest.approx(decode.stagewise(exact, *rest))
+
+
+def test_stagewise_stays_finite_at_the_last_delta():
+    years, sd = decode.stagewise([np.array([0.5, 0.5])], [np.zeros(2)], [np.array([-1.0])], 100)
+    assert years == pytest.approx(0.5 * 100 / (2 * 0.05))
+    assert math.isfinite(sd)
+
+
+def test_stagewise_of_nan_is_nan():
+    assert math.isnan(decode.stagewise([np.array([np.nan, 0.5])], [np.zeros(2)], [np.zeros(1)])[0])
+
+
 def test_stagewise_deviation_is_that_of_the_bins():
     _, sd = decode.stagewise([np.array([0.5, 0.5])], [np.zeros(2)], [np.zeros(1)], 100)
     assert sd == pytest.approx(25)
