@@ -1,0 +1,124 @@
+"""An outbox and its publisher together, and what a test says through them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from broker import Ear, wait_until
+
+from edge_agender.message import Message
+from edge_agender.mqtt import Publisher
+from edge_agender.outbox import Outbox
+from edge_agender.settings import MqttConfig, OutboxConfig
+
+QUICK = {"reconnect_min_s": 0.05, "reconnect_max_s": 0.2}
+
+
+def status(state: str) -> Message:
+    return Message("status", "p/d/status", json.dumps({"state": state}).encode(), 1, True)
+
+
+def window(number: int) -> Message:
+    payload = json.dumps({"boot_id": "b", "sequence": number}).encode()
+    return Message("window", "p/d/window", payload, 1, False, durable=True)
+
+
+def frame(number: int, qos: int = 0) -> Message:
+    return Message("frame", "p/d/frame", json.dumps({"sequence": number}).encode(), qos, False)
+
+
+def settings(port: int, **changes: Any) -> MqttConfig:
+    return MqttConfig(**{"port": port, "host": "localhost"} | QUICK | changes)
+
+
+class Link:
+    """An outbox and its publisher."""
+
+    def __init__(self, config: MqttConfig, folder: Path, **options: Any) -> None:
+        self.outbox = Outbox(OutboxConfig(path=folder, **options))
+        self.publisher = Publisher(config, "d", self.outbox, status)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Link:
+        self._stack.enter_context(self.outbox)
+        self._stack.enter_context(self.publisher)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def wait_connected(self) -> None:
+        wait_until(lambda: self.publisher.state().connected, what="connected")
+
+
+def sequences(ear: Ear, topic: str = "p/d/window") -> list[int]:
+    return [payload["sequence"] for payload in ear.payloads(topic)]
+
+
+def states(ear: Ear) -> list[str]:
+    return [payload["state"] for payload in ear.payloads("p/d/status")]
+
+
+class NarrowBroker:
+    """Speaks as much MQTT 5 as shows how many messages a client leaves unacknowledged: Mosquitto does not limit it."""
+
+    def __init__(self, receive_maximum: int) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._properties = b"\x21" + receive_maximum.to_bytes(2, "big")
+        self.most_in_flight = 0
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> NarrowBroker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(10)
+        self._server.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._server.accept()
+        connection.settimeout(0.05)
+        unacknowledged: list[bytes] = []
+        with connection:
+            while True:
+                try:
+                    kind, body = _packet(connection)
+                except TimeoutError:
+                    for identifier in unacknowledged:
+                        connection.sendall(b"\x40\x02" + identifier)
+                    unacknowledged.clear()
+                    continue
+                except ConnectionError:
+                    return
+                if kind >> 4 == 1:
+                    answer = b"\0\0" + bytes([len(self._properties)]) + self._properties
+                    connection.sendall(b"\x20" + bytes([len(answer)]) + answer)
+                elif kind >> 4 == 3 and kind & 6:
+                    end = 2 + int.from_bytes(body[:2], "big")
+                    unacknowledged.append(body[end : end + 2])
+                    self.most_in_flight = max(self.most_in_flight, len(unacknowledged))
+
+
+def _packet(connection: socket.socket) -> tuple[int, bytes]:
+    """Read one MQTT packet: its first byte and its body."""
+    head = connection.recv(1)
+    if not head:
+        raise ConnectionError
+    size = shift = 0
+    while True:
+        byte = connection.recv(1)[0]
+        size |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    body = b""
+    while len(body) < size:
+        body += connection.recv(size - len(body))
+    return head[0], body
