@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,16 +59,18 @@ def stagewise(
     deviation takes the stages as independent, which makes it a lower bound. Probabilities need not sum to one.
     """
     width, years, variance = range_years, 0.0, 0.0
+    # Plain floats: a stage has three bins, where arrays would cost ten times the arithmetic.
     for stage, shifts, delta in zip(probabilities, offsets, deltas, strict=True):
-        bins = len(stage)
+        weights = np.ravel(stage).tolist()
         # A delta of -1 would make the bins infinitely wide; training holds it to the same limit.
-        width /= bins * max(1.0 + lambda_delta * float(np.ravel(delta)[0]), MIN_STRETCH)
-        weights = np.asarray(stage, float) / max(float(np.sum(stage)), 1e-6)
-        places = np.arange(bins) + lambda_offset * np.asarray(shifts, float)
-        mean = float((weights * places).sum())
+        width /= len(weights) * max(1.0 + lambda_delta * float(np.ravel(delta)[0]), MIN_STRETCH)
+        places = [bin + lambda_offset * shift for bin, shift in enumerate(np.ravel(shifts).tolist())]
+        total = max(sum(weights), 1e-6)
+        mean = sum(weight * place for weight, place in zip(weights, places, strict=True)) / total
+        square = sum(weight * place * place for weight, place in zip(weights, places, strict=True)) / total
         years += mean * width
-        variance += max(float((weights * places**2).sum()) - mean**2, 0.0) * width**2
-    return years, float(np.sqrt(variance))
+        variance += max(square - mean * mean, 0.0) * width * width
+    return years, math.sqrt(variance)
 
 
 def probability_of_two(pair: Array, wanted: int, logits: bool) -> float:

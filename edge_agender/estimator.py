@@ -8,7 +8,6 @@ import numpy as np
 
 from edge_agender import decode
 from edge_agender.errors import ModelError
-from edge_agender.model_input import picture_values
 from edge_agender.model_spec import (
     AgeOutput,
     DeviationOutput,
@@ -44,8 +43,7 @@ class Estimator:
         return [self._one(crop) for crop in crops]
 
     def _one(self, crop: Picture) -> Estimate | None:
-        values = picture_values(crop, self.spec.input)
-        return read_estimate([(outputs, runner.feed(values)) for outputs, runner in self._parts])
+        return read_estimate([(outputs, runner.feed(crop)) for outputs, runner in self._parts])
 
 
 def read_estimate(answers: Sequence[tuple[Outputs, Mapping[str, Array]]]) -> Estimate | None:

@@ -12,8 +12,17 @@ from edge_agender.records import Array, Picture
 
 def picture_values(picture: Picture, spec: InputSpec) -> Array:
     """Return a B, G, R or grey picture as float32 values (height, width, channels), scaled as the network wants."""
+    return scaled(pixels(picture, spec).astype(np.float32), spec)
+
+
+def pixels(picture: Picture, spec: InputSpec) -> Picture:
+    """Return a B, G, R or grey picture in the size and the colours that the network wants, not yet scaled."""
     sized = picture if picture.shape[1::-1] == spec.size else resize(picture, spec.size)
-    values = in_colour(sized, spec.colour).astype(np.float32)
+    return in_colour(sized, spec.colour)
+
+
+def scaled(values: Array, spec: InputSpec) -> Array:
+    """Return float32 pixels (height, width, channels) as the values that the network wants."""
     if spec.scale == "unit":
         return values / np.float32(255)
     if spec.scale == "symmetric":

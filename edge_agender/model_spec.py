@@ -49,6 +49,11 @@ class InputSpec(Part):
     margin: Annotated[float, Field(ge=-0.4, le=2)] = 0.0
 
     @property
+    def fixed_scale(self) -> bool:
+        """Return whether a pixel's value depends on nothing but itself."""
+        return self.scale in ("none", "unit", "symmetric", "mean")
+
+    @property
     def channels(self) -> int:
         return 1 if self.colour == "grey" else 3
 

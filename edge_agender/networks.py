@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from edge_agender.dnn import DnnNetwork
 from edge_agender.errors import ModelError
-from edge_agender.model_input import as_tensor, picture_values
+from edge_agender.model_input import as_tensor, picture_values, pixels, scaled
 from edge_agender.model_spec import InputSpec, ModelSpec, NetworkSpec
 from edge_agender.models import read_verified
 from edge_agender.records import Array, Picture
@@ -17,26 +18,38 @@ from edge_agender.tflite import Network, Tensor, dequantize, quantize
 
 
 class Runner(Protocol):
-    def feed(self, values: Array) -> dict[str, Array]:
-        """Run over scaled values (height, width, channels); return float outputs by name."""
+    def feed(self, picture: Picture) -> dict[str, Array]:
+        """Run over a B, G, R or grey picture of any size; return float outputs by name."""
 
 
-@dataclass(frozen=True)
 class TfliteRunner:
-    network: Network
+    def __init__(self, network: Network, spec: InputSpec) -> None:
+        self._network, self._spec = network, spec
+        self._table = lookup_table(network.input, spec) if spec.fixed_scale else None
 
-    def feed(self, values: Array) -> dict[str, Array]:
-        stored = self.network.run(quantize(as_tensor(values, "nhwc"), self.network.input))
-        return {name: dequantize(array, self.network.outputs[name]) for name, array in stored.items()}
+    def feed(self, picture: Picture) -> dict[str, Array]:
+        if self._table is None:
+            value = quantize(picture_values(picture, self._spec), self._network.input)
+        else:
+            wanted = pixels(picture, self._spec)
+            value = np.asarray(cv2.LUT(wanted, self._table)).reshape(wanted.shape)
+        stored = self._network.run(as_tensor(value, "nhwc"))
+        return {name: dequantize(array, self._network.outputs[name]) for name, array in stored.items()}
 
 
 @dataclass(frozen=True)
 class DnnRunner:
     network: DnnNetwork
-    layout: str
+    spec: InputSpec
 
-    def feed(self, values: Array) -> dict[str, Array]:
-        return self.network.run(as_tensor(values, self.layout))
+    def feed(self, picture: Picture) -> dict[str, Array]:
+        return self.network.run(as_tensor(picture_values(picture, self.spec), self.spec.layout))
+
+
+def lookup_table(tensor: Tensor, spec: InputSpec) -> Array:
+    """Return what the network stores for each value of each channel, (1, 256, channels): scaling by one look-up."""
+    ramp = np.repeat(np.arange(256, dtype=np.float32)[None, :, None], spec.channels, axis=2)
+    return quantize(scaled(ramp, spec), tensor)
 
 
 def open_tflite(spec: ModelSpec, part: NetworkSpec, threads: int) -> Network:
@@ -64,12 +77,7 @@ def check_input(tensor: Tensor, spec: InputSpec, name: str) -> None:
 def open_runner(spec: ModelSpec, part: NetworkSpec, threads: int) -> Runner:
     """Load one of the spec's networks, whatever runs it."""
     if part.runtime == "tflite":
-        return TfliteRunner(open_tflite(spec, part, threads))
+        return TfliteRunner(open_tflite(spec, part, threads), spec.input)
     description = read_verified(spec.folder, part.description) if part.description else None
     weights = read_verified(spec.folder, part.weights)
-    return DnnRunner(DnnNetwork(part.runtime, weights, description, spec.name), spec.input.layout)
-
-
-def outputs_for(runner: Runner, picture: Picture, spec: InputSpec) -> dict[str, Array]:
-    """Return a runner's float outputs for one picture."""
-    return runner.feed(picture_values(picture, spec))
+    return DnnRunner(DnnNetwork(part.runtime, weights, description, spec.name), spec.input)

@@ -54,7 +54,9 @@ def dequantize(stored: Array, tensor: Tensor) -> Array:
     """Return the values, float32, that the tensor's integers stand for; floats pass as they are."""
     if not tensor.quantized:
         return stored
-    return np.asarray((stored.astype(np.float32) - tensor.zero_point) * tensor.scale, np.float32)
+    values: Array = np.subtract(stored, tensor.zero_point, dtype=np.float32)
+    values *= np.float32(tensor.scale)
+    return values
 
 
 class Network:

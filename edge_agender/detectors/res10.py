@@ -8,7 +8,7 @@ from edge_agender.detectors.boxes import to_detections
 from edge_agender.errors import ModelError
 from edge_agender.model_spec import ModelSpec
 from edge_agender.models import find_model
-from edge_agender.networks import open_runner, outputs_for
+from edge_agender.networks import open_runner
 from edge_agender.records import Detection, Frame
 from edge_agender.settings import DetectorConfig
 
@@ -20,14 +20,14 @@ class Res10Detector:
         spec = spec or find_model(config.model or "res10")
         if spec.detection is None or spec.detection.decode != "res10":
             raise ModelError(f"{spec.name} is not OpenCV's face detector: leave detector.model empty for res10")
-        self._config, self._spec = config, spec
+        self._config = config
         self._runner = open_runner(spec, spec.networks[0], config.threads)
         threshold = config.score_threshold
         self._least = spec.detection.score_threshold if threshold is None else threshold
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
-        (rows,) = outputs_for(self._runner, frame.full, self._spec.input).values()
+        (rows,) = self._runner.feed(frame.full).values()
         rows = rows.reshape(-1, 7)
         rows = rows[rows[:, 2] >= self._least]
         height, width = frame.full.shape[:2]

@@ -10,14 +10,13 @@ import numpy as np
 from edge_agender import decode
 from edge_agender.detectors.boxes import to_detections
 from edge_agender.errors import ModelError
-from edge_agender.model_input import picture_values
 from edge_agender.model_spec import Level, ModelSpec
 from edge_agender.models import find_model
-from edge_agender.networks import open_tflite
+from edge_agender.networks import lookup_table, open_tflite
 from edge_agender.preprocess import letterbox
 from edge_agender.records import Array, Detection, Frame
 from edge_agender.settings import DetectorConfig
-from edge_agender.tflite import Tensor, dequantize, quantize
+from edge_agender.tflite import Tensor, dequantize
 
 DEFAULT_MODEL = "face-ssd"
 
@@ -40,19 +39,19 @@ class SsdDetector:
         spec = spec or find_model(config.model or DEFAULT_MODEL)
         if spec.detection is None or spec.detection.decode != "distances" or spec.networks[0].runtime != "tflite":
             raise ModelError(f"{spec.name} is no TFLite face detector: leave detector.model empty for {DEFAULT_MODEL}")
-        if spec.input.colour != "grey" or spec.input.scale in ("minmax", "standardize", "brightest"):
+        if spec.input.colour != "grey" or not spec.input.fixed_scale:
             raise ModelError(f"{spec.name}: a detector's input is grey with a fixed scale")
         self._config, self._size = config, spec.input.size
         self._network = open_tflite(spec, spec.networks[0], config.threads)
         self._logits = spec.detection.logits
         threshold = spec.detection.score_threshold if config.score_threshold is None else config.score_threshold
         self._maps = [self._map(level, threshold, spec) for level in spec.detection.levels]
-        self._stored = _lookup(self._network.input, spec)
+        self._table = lookup_table(self._network.input, spec.input)
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         canvas, factor = letterbox(frame.small, self._size)
-        outputs = self._network.run(cv2.LUT(canvas, self._stored)[None, :, :, None])
+        outputs = self._network.run(cv2.LUT(canvas, self._table)[None, :, :, None])
         found = [self._candidates(outputs, each) for each in self._maps]
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
@@ -80,10 +79,3 @@ class SsdDetector:
         value = decode.logit(limited) if self._logits else limited
         least = value / scores.scale + scores.zero_point if scores.quantized else value
         return _Map(level.stride, width, scores, boxes, least)
-
-
-def _lookup(tensor: Tensor, spec: ModelSpec) -> Array:
-    """Return what the network stores for each of the 256 lumas: scaling a picture is then one look-up."""
-    single = spec.input.model_copy(update={"size": (256, 1)})
-    lumas = np.arange(256, dtype=np.uint8).reshape(1, 256)
-    return quantize(picture_values(lumas, single), tensor).ravel()
