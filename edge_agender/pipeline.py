@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge_agender.frontal import frontalness
 from edge_agender.gating import Cadence
 from edge_agender.preprocess import crop_face
 from edge_agender.quality import detail, sharpness
 from edge_agender.records import Detection, Estimate, Face, Frame, Picture
 from edge_agender.stages import StageTimes
 from edge_agender.tracking import Track, Tracker
-
 
 
 class Source(Protocol):
@@ -113,9 +111,9 @@ class Pipeline:
         with self.times.measure("crop"):
             size, margin = self._estimator.crop_px, self._estimator.crop_margin
             crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
-            qualities = [detail(track.found, track.score) * sharpness(crop) for track, crop in zip(seen, crops, strict=True)]
-            for track, crop in zip(seen, crops, strict=True):
-                track.frontal = frontalness(crop)
+            qualities = [
+                detail(track.found, track.score) * sharpness(crop) for track, crop in zip(seen, crops, strict=True)
+            ]
         wanted = [i for i, track in enumerate(seen) if not self._spare_estimates or track.needs_estimate(qualities[i])]
         self.work.faces += len(seen)
         self.work.estimates += len(wanted)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import FrameType
 
 from edge_agender import __version__
 from edge_agender.engine import Engine
@@ -20,6 +21,7 @@ from edge_agender.sinks import open_sink
 from edge_agender.systemd import Notifier
 
 log = logging.getLogger(__name__)
+
 
 def sender_of(config: Config) -> Sender:
     """Return who speaks in this process's messages, with a new boot id."""
@@ -78,6 +80,9 @@ class Service:
 
     def _catch_signals(self, stack: ExitStack) -> None:
         wishes = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._reload_wanted}
-        for number, event in wishes.items():
-            before = signal.signal(number, lambda _number, _frame, event=event: event.set())
-            stack.callback(signal.signal, number, before)
+
+        def wish(number: int, _frame: FrameType | None) -> None:
+            wishes[signal.Signals(number)].set()
+
+        for number in wishes:
+            stack.callback(signal.signal, number, signal.signal(number, wish))

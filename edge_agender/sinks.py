@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -42,7 +43,7 @@ class MqttSink:
         self._stack = ExitStack()
         self._outbox = Outbox(config.outbox)
         self.publisher = Publisher(
-            config.mqtt, config.device.name, self._outbox, lambda state: status_message(sender, state)
+            config.mqtt, config.device.name, self._outbox, partial(status_message, sender)
         )
 
     def put(self, message: Message) -> None:

@@ -10,7 +10,6 @@ al. 2017) elsewhere, a top-down pyramid (FPN, Lin et al. 2017), and a light head
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,10 +26,10 @@ class Shape:
     """Width of each part in channels, and how many residual blocks each stride has."""
 
     stem: int = 16
-    stages: tuple[int, int, int, int] = (32, 64, 96, 128)  # strides 4, 8, 16, 32
-    blocks: tuple[int, int, int, int] = (1, 2, 3, 2)
-    dense: tuple[bool, bool, bool, bool] = (False, False, False, False)
-    neck: int = 64
+    stages: tuple[int, int, int, int] = (24, 48, 80, 112)  # strides 4, 8, 16, 32
+    blocks: tuple[int, int, int, int] = (0, 2, 2, 2)
+    dense: tuple[bool, bool, bool, bool] = (False, True, True, False)
+    neck: int = 48
 
 
 class Ops(Protocol):
@@ -198,5 +197,3 @@ def cells(height: int, width: int) -> Tensor:
                                  torch.full((h * w,), float(stride))], 1))
     return torch.cat(rows)
 
-
-Progress = Callable[[str], None]

@@ -49,7 +49,7 @@ class Ops(Protocol):
 
 
 def describe(ops: Ops, x: Any, shape: Shape) -> dict[str, Any]:
-    """Walk the net over crops (n, 64, 64, 3), B, G, R, as (pixel - 127.5) / 64.
+    """Walk the net over crops (n, 64, 64, 3), B, G, R, as (pixel - 128) / 64.
 
     Returns by name: p1..p3, probabilities of the stages' bins (n, 3); o1..o3, offsets of the bins (n, 3) in -1..1;
     d1..d3, deltas of the bins' width (n, 1) in -1..1; log_variance of the age (n, 1); gender, the logit of female.

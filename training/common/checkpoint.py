@@ -1,0 +1,42 @@
+"""Resumable state, averaged weights, and a schedule that follows the clock."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Average:
+    """Exponential moving average of a model's weights and statistics, for evaluation and export."""
+
+    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay, self.updates = decay, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.updates += 1
+        weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        mine, theirs = self.model.state_dict(), model.state_dict()
+        floats = [name for name, value in mine.items() if value.is_floating_point()]
+        torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], weight)
+
+
+def cosine(progress: float, warmup: float = 0.02, floor: float = 0.005) -> float:
+    """Return the learning rate's factor at a progress of 0..1: a linear warm-up, then half a cosine down to `floor`."""
+    if progress < warmup:
+        return max(progress / warmup, 1e-3)
+    done = min((progress - warmup) / (1 - warmup), 1.0)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write the state so that an interruption leaves the old file."""
+    partial = path.with_suffix(".part")
+    torch.save(state, partial)
+    partial.replace(path)

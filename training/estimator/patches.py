@@ -1,0 +1,63 @@
+"""Cut every person's patch: `python -m training.estimator.patches --data DIR --out patches.npy --detector ssd`.
+
+Boxes come from the detector that runs in the shop (or res10 before there is one), so that its habits are trained on.
+A picture in which it finds nothing gets the collection's median box: these are tight, aligned crops.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_agender.detectors import open_detector
+from edge_agender.pipeline import Detector
+from edge_agender.predict import frame_of
+from edge_agender.preprocess import crop_face
+from edge_agender.records import Box, Picture
+from edge_agender.settings import DetectorConfig
+from training.estimator.data import PATCH_MARGIN, PATCH_PX, read_people
+
+
+def largest(detector: Detector, image: Picture) -> Box | None:
+    """Return the largest face of a picture, as the scoring takes the labelled person to be."""
+    found = detector.detect(frame_of(image))
+    return max((each.box for each in found), key=lambda box: box.area, default=None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds aaf/, utkface/ and their .csv")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--detector", choices=("ssd", "res10"), default="ssd")
+    parser.add_argument("--threshold", type=float, default=0.3)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    detector = open_detector(DetectorConfig(kind=args.detector, score_threshold=args.threshold, min_face_px=1))
+    people = read_people(args.data)
+    shape = (len(people), PATCH_PX, PATCH_PX, 3)
+    patches = np.lib.format.open_memmap(args.out, "w+", np.uint8, shape)
+    boxes: dict[str, list[Box]] = {}
+    missed: list[int] = []
+    for index, person in enumerate(people):
+        image = np.asarray(cv2.imread(str(args.data / person.path)), np.uint8)
+        box = largest(detector, image)
+        if box is None:
+            missed.append(index)
+        else:
+            boxes.setdefault(person.collection, []).append(box)
+            patches[index] = crop_face(image, box, PATCH_PX, PATCH_MARGIN)
+        if index % 1000 == 999:
+            print(f"{index + 1} of {len(people)}, {len(missed)} without a face", flush=True)
+    medians = {name: Box(*np.median(np.array(found), axis=0).tolist()) for name, found in boxes.items()}
+    for index in missed:
+        image = np.asarray(cv2.imread(str(args.data / people[index].path)), np.uint8)
+        patches[index] = crop_face(image, medians[people[index].collection], PATCH_PX, PATCH_MARGIN)
+    patches.flush()
+    print(f"{len(people)} patches; no face found in {len(missed)}; median boxes {medians}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Train the estimator in three stages, each resumable:
+
+    python -m training.estimator.train teacher --data DIR --patches FILE --out DIR --minutes 40
+    python -m training.estimator.train student --data DIR --patches FILE --out DIR --minutes 45
+    python -m training.estimator.train settle  --data DIR --patches FILE --out DIR --minutes 10
+
+`teacher` learns from the labels. `student`, the SSR-Net that ships, learns from labels and teacher on the same
+augmented crop (distillation, Hinton et al. 2015). `settle` goes on from the student at a low rate with the integers'
+rounding simulated (quantization-aware training, Jacob et al. 2018), on patches that the shipped detector cut.
+The schedule follows the clock. `--smoke` runs a few steps of all three on made-up faces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_agender.records import Array
+from training.common.checkpoint import Average, cosine, save
+from training.estimator.data import Faces, Sampler, load
+from training.estimator.evaluate import score_network
+from training.estimator.fake_int8 import quantize_in_training
+from training.estimator.network import Shape, SSRNet, count, years
+from training.estimator.teacher import Teacher, distribution_moments, gender_loss, teacher_loss
+
+# The smaller collection is drawn more often than its size alone would have it.
+COLLECTION_WEIGHTS = {"aaf": 1.6, "utkface": 1.0}
+RATES = {"teacher": 2e-3, "student": 3e-3, "settle": 2e-4}
+WEIGHT_DECAY = {"teacher": 0.05, "student": 0.01, "settle": 0.0}
+
+
+@dataclass(frozen=True)
+class Options:
+    stage: str
+    minutes: float
+    batch: int = 128
+    seed: int = 1
+    evaluate_every_s: float = 420.0
+    save_every_s: float = 120.0
+
+
+def as_input(crops: Array) -> Tensor:
+    """Return crops (n, 64, 64, 3) uint8 as the networks' input (n, 3, 64, 64)."""
+    scaled = (torch.from_numpy(crops).float() - 128) / 64
+    return scaled.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+
+def student_loss(outputs: dict[str, Tensor], ages: Tensor, female: Tensor, teacher: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Age by its error and by its likelihood under the stated deviation, gender by cross entropy; both also to the teacher."""
+    said, log_variance, logit = years(outputs), outputs["log_variance"][:, 0], outputs["gender"][:, 0]
+    age = F.smooth_l1_loss(said, ages, reduction="none", beta=2.0)
+    # The deviation learns from the errors, but the errors not from the deviation: an unsure net must not shirk (Laplace).
+    spread = log_variance.clamp(-2, 7)
+    likelihood = 0.5 * ((said.detach() - ages) ** 2 * (-spread).exp() + spread)
+    gender = gender_loss(logit, ages, female)
+    loss = age + 0.3 * likelihood + 5.0 * gender
+    if teacher is not None:
+        mean, _ = distribution_moments(teacher[0])
+        follow = F.smooth_l1_loss(said, mean, reduction="none", beta=1.0)
+        agree = F.binary_cross_entropy_with_logits(logit, teacher[1].sigmoid(), reduction="none")
+        loss = 0.4 * age + 1.2 * follow + 0.3 * likelihood + 2.0 * gender + 6.0 * agree
+    return loss.mean()
+
+
+class Trainer:
+    """One stage of one run: model, averaged model, optimizer, and the seconds it has used."""
+
+    def __init__(self, out: Path, options: Options) -> None:
+        torch.manual_seed(options.seed)
+        self.out, self.options = out, options
+        self.model: nn.Module = Teacher() if options.stage == "teacher" else SSRNet()
+        self.teacher = _load(Teacher(), out / "teacher.pt") if options.stage != "teacher" else None
+        if options.stage == "settle":
+            _load(self.model, out / "student.pt")
+            quantize_in_training(self.model)
+        self.model.to(memory_format=torch.channels_last).train()
+        self.average = Average(self.model)
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        decay = WEIGHT_DECAY[options.stage]
+        groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, RATES[options.stage])
+        self.step, self.used_s = 0, 0.0
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def path(self) -> Path:
+        return self.out / f"{self.options.stage}.pt"
+
+    def resume(self) -> None:
+        state = torch.load(self.path, weights_only=False)
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.updates = state["step"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.used_s, self.history = state["step"], state["used_s"], state["history"]
+
+    def save(self) -> None:
+        save(
+            self.path,
+            {"model": self.model.state_dict(), "average": self.average.model.state_dict()}
+            | {"optimizer": self.optimizer.state_dict(), "step": self.step, "used_s": self.used_s}
+            | {"history": self.history, "options": asdict(self.options)},
+        )
+
+    def one_step(self, sampler: Sampler) -> float:
+        """Train on one batch and return its loss."""
+        crops, ages_of, female_of = sampler.batch(self.options.batch)
+        x, ages, female = as_input(crops), torch.from_numpy(ages_of), torch.from_numpy(female_of)
+        rate = RATES[self.options.stage] * cosine(self.used_s / (60 * self.options.minutes))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._loss(x, ages, female)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update(self.model)
+        self.step += 1
+        return loss.item()
+
+    def _loss(self, x: Tensor, ages: Tensor, female: Tensor) -> Tensor:
+        # Simulated rounding needs more precision than bfloat16 has.
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.stage != "settle"):
+            said = self.model(x)
+        if self.teacher is None:
+            return teacher_loss(said[0].float(), said[1].float(), ages, female)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            age_logits, gender_logits = self.teacher(x)
+        return student_loss(
+            {name: value.float() for name, value in said.items()}, ages, female, (age_logits.float(), gender_logits.float())
+        )
+
+    def run(self, sampler: Sampler, held: Faces) -> None:
+        losses: list[float] = []
+        saved_s = scored_s = self.used_s
+        while self.used_s < 60 * self.options.minutes:
+            start = time.monotonic()
+            losses.append(self.one_step(sampler))
+            self.used_s += time.monotonic() - start
+            if len(losses) == 50:
+                self._show(float(np.mean(losses)))
+                losses = []
+            if self.used_s - scored_s >= self.options.evaluate_every_s:
+                scored_s = self.used_s
+                self.evaluate(held)
+            if self.used_s - saved_s >= self.options.save_every_s:
+                saved_s = self.used_s
+                self.save()
+        self.evaluate(held)
+        self.save()
+
+    def evaluate(self, held: Faces) -> None:
+        """Score the averaged weights on the people held back; for the log only, nothing is chosen by it."""
+        row = {"step": self.step, "minutes": round(self.used_s / 60, 2), **score_network(self.average.model, held)}
+        self.history.append(row)
+        self.path.with_suffix(".json").write_text(json.dumps(self.history))
+        print("\n" + json.dumps(row), flush=True)
+
+    def _show(self, loss: float) -> None:
+        done = min(self.used_s / (60 * self.options.minutes), 1.0)
+        self.history.append({"step": self.step, "minutes": self.used_s / 60, "loss": loss})
+        bar = "#" * int(30 * done) + "." * (30 - int(30 * done))
+        speed = self.step * self.options.batch / max(self.used_s, 1e-9)
+        end = "\r" if sys.stdout.isatty() else "\n"
+        print(f"[{bar}] {self.used_s / 60:6.1f} min  step {self.step}  {speed:.0f} faces/s  {loss:.3f}", end=end, flush=True)
+
+
+def _load(model: nn.Module, path: Path) -> nn.Module:
+    model.load_state_dict(torch.load(path, weights_only=False)["average"])
+    return model.eval().requires_grad_(isinstance(model, SSRNet)).to(memory_format=torch.channels_last)
+
+
+def plot(history: list[dict[str, Any]], path: Path) -> None:
+    """Draw the loss and the errors over the minutes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(13, 4))
+    for axis, names in zip(axes, (("loss",), ("aaf_mae", "utkface_mae"), ("aaf_gender", "utkface_gender")), strict=True):
+        for name in names:
+            rows = [row for row in history if name in row]
+            axis.plot([row["minutes"] for row in rows], [row[name] for row in rows], label=name)
+        axis.set_xlabel("minutes")
+        axis.legend()
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def made_up(count: int, seed: int) -> Faces:
+    """Return ovals of which the brightness says the gender and the size the age: nobody's picture."""
+    rng = np.random.default_rng(seed)
+    female, ages = rng.integers(0, 2, count), rng.integers(5, 80, count)
+    patches = np.full((count, 112, 112, 3), 60, np.uint8)
+    for patch, light, age in zip(patches, female, ages, strict=True):
+        cv2.ellipse(patch, (56, 56), (20 + int(age) // 4, 40), 0, 0, 360, (120 + 90 * int(light),) * 3, -1)
+    names = np.where(np.arange(count) % 2, "aaf", "utkface")
+    return Faces(patches, ages.astype(np.float32), female.astype(np.float32), names, np.full(count, "all"))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("teacher", "student", "settle"))
+    parser.add_argument("--data", type=Path, help="folder that holds aaf.csv and utkface.csv")
+    parser.add_argument("--patches", type=Path, help="written by training.estimator.patches")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=45.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--without", choices=("aaf", "utkface"), help="leave a collection out, to test across them")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    options = Options(args.stage, args.minutes, batch=8 if args.smoke else 128)
+    if args.smoke:
+        faces, held = made_up(32, 0), made_up(16, 1)
+    else:
+        faces, held = (load(args.data, args.patches, held=held) for held in (False, True))
+        if args.without:
+            faces = faces.where(faces.collection != args.without)
+    macs, params = count(Shape())
+    print(f"SSR-Net: {macs / 1e6:.1f} M multiply-adds, {params} parameters; {len(faces)} people, {len(held)} held back")
+    trainer = Trainer(args.out, options)
+    if args.resume:
+        trainer.resume()
+    trainer.run(Sampler(faces, options.seed + trainer.step, COLLECTION_WEIGHTS), held)
+    plot(trainer.history, trainer.path.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
