@@ -102,5 +102,3 @@ def benchmark(options: Namespace) -> int:
     from edge_agender.benchmark import run_benchmark
 
     return run_benchmark(options)
-
-

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
 from edge_agender.opening import parse_hours
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -104,8 +104,8 @@ def _wipe(raw: Picture, full: Picture, small: Picture) -> Callable[[], None]:
 class Framer:
     """Builds the frames of one source, numbered from 0."""
 
-    def __init__(self, config: SourceConfig) -> None:
-        self._view = View.of(config)
+    def __init__(self, config: SourceConfig, view: View | None = None) -> None:
+        self._view = view or View.of(config)
         self._small_size = (config.small_width_px, config.small_height_px)
         self._sequence = 0
 

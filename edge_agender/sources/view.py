@@ -11,6 +11,8 @@ from edge_agender.settings import RegionConfig, SourceConfig
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
+_WHOLE = RegionConfig()
+
 
 class View:
     """Turns raw pictures the way they are looked at.
@@ -18,7 +20,13 @@ class View:
     The order is: rotate clockwise, flip, then cut out the region, whose parts therefore count in the picture as seen.
     """
 
-    def __init__(self, region: RegionConfig, rotate_deg: int, flip_horizontal: bool, flip_vertical: bool) -> None:
+    def __init__(
+        self,
+        region: RegionConfig = _WHOLE,
+        rotate_deg: int = 0,
+        flip_horizontal: bool = False,
+        flip_vertical: bool = False,
+    ) -> None:
         self._rotate_deg = rotate_deg
         self._flip_horizontal = flip_horizontal
         self._flip_vertical = flip_vertical
