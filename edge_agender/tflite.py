@@ -106,12 +106,17 @@ def runtime_name() -> str:
 def _interpreter_class() -> Any:
     for package in _RUNTIMES:
         try:
-            return importlib.import_module(f"{package}.interpreter").Interpreter
+            module = importlib.import_module(f"{package}.interpreter")
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith(package):
                 raise ModelError(f"{package} cannot be loaded: {_one_line(error)}: install it again") from None
         except (ImportError, OSError) as error:
             raise ModelError(f"{package} cannot be loaded: {_one_line(error)}: see docs/models.md, Runtimes") from None
+        else:
+            # Built against NumPy 1, tflite-runtime imports under NumPy 2 and fails at its first call.
+            if package == "tflite_runtime" and int(np.__version__.split(".")[0]) >= 2:
+                raise ModelError("tflite-runtime needs NumPy 1: pip install ai-edge-litert, or 'numpy<2'")
+            return module.Interpreter
     raise ModelError("no TFLite interpreter is installed: pip install ai-edge-litert")
 
 

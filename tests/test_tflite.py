@@ -90,6 +90,41 @@ def test_loading_works_where_stderr_is_closed():
     assert done.stdout == b"['means']\n"
 
 
+def fake_package(folder, name, source):
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text("")
+    (folder / name / "interpreter.py").write_text(source)
+
+
+def runtime_with(folder, *lines):
+    """Return what runtime_name says in a process that finds packages in `folder` first."""
+    code = "\n".join(
+        [
+            "import sys",
+            f"sys.path.insert(0, {str(folder)!r})",
+            *lines,
+            "from edge_agender import errors, tflite",
+            "try: print(tflite.runtime_name())",
+            "except errors.ModelError as error: print(error)",
+        ]
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_tflite_runtime_is_chosen_where_it_is_what_is_installed(tmp_path):
+    fake_package(tmp_path, "tflite_runtime", "class Interpreter: pass")
+    no_litert = "sys.modules['ai_edge_litert'] = None"
+    numpy = "import numpy; numpy.__version__ = '{}'"
+    assert runtime_with(tmp_path, no_litert, numpy.format("1.26.4")) == "tflite_runtime"
+    assert runtime_with(tmp_path, numpy.format("1.26.4")) == "ai_edge_litert"
+    assert "needs NumPy 1" in runtime_with(tmp_path, no_litert, numpy.format("2.2.0"))
+
+
+def test_a_broken_runtime_is_one_line_that_says_which(tmp_path):
+    fake_package(tmp_path, "ai_edge_litert", "raise ImportError('libpywrap.so: wrong ELF class')")
+    assert "ai_edge_litert cannot be loaded: libpywrap.so" in runtime_with(tmp_path)
+
+
 def test_int8_runs_in_xnnpack():
     if runtime_name() != "ai_edge_litert":
         pytest.skip("tflite-runtime's XNNPACK takes floats only")
