@@ -82,6 +82,16 @@ def _add_predict(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--estimator", metavar="NAME", help="a model of `edge-agender models list`")
 
 
+def _add_benchmark(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("benchmark", help="how fast is this board? by stage, beside what its silicon can do")
+    _configured(parser)
+    parser.add_argument("--source", metavar="WHAT", default="demo", help="as for run; default: demo")
+    parser.add_argument("--faces", metavar="N,N,...", help="audience sizes of the demo; default: 0,1,4,16")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="for both networks; default: 1")
+    parser.add_argument("--json", action="store_true", help="JSON (docs/benchmark.schema.json) instead of a table")
+    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="also print ratios to an older result")
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -90,7 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--benchmark", action="store_true", help="how fast is this board? same as the verb benchmark")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for add in (_add_run, _add_check, _add_selftest, _add_predict):
+    for add in (_add_run, _add_check, _add_selftest, _add_predict, _add_benchmark):
         add(verbs)
     return parser
 

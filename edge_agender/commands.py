@@ -101,4 +101,4 @@ def benchmark(options: Namespace) -> int:
     """How fast this board is, by stage."""
     from edge_agender.benchmark import run_benchmark
 
-    return run_benchmark(options)
+    return run_benchmark(options, load_config(options))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from types import TracebackType
 from typing import Self
 
+from edge_agender import __version__
 from edge_agender.capture import Capture
 from edge_agender.detectors import open_detector
 from edge_agender.estimator import Estimator
@@ -40,6 +42,12 @@ def build_pipeline(config: Config, times: StageTimes | None = None) -> Pipeline:
         spare_estimates=config.gating.estimates,
         times=times,
     )
+
+
+def sender_of(config: Config) -> Sender:
+    """Return who speaks in this process's messages, with a new boot id."""
+    qos = config.mqtt.qos.model_dump()
+    return Sender(config.mqtt.prefix, config.device.name, secrets.token_hex(8), __version__, qos)
 
 
 class Engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import signal
 import threading
 import time
@@ -11,22 +10,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 
-from edge_agender import __version__
-from edge_agender.engine import Engine
+from edge_agender.engine import Engine, sender_of
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.hardening import close_memory
-from edge_agender.messages import Sender
 from edge_agender.settings import Config
 from edge_agender.sinks import open_sink
 from edge_agender.systemd import Notifier
 
 log = logging.getLogger(__name__)
-
-
-def sender_of(config: Config) -> Sender:
-    """Return who speaks in this process's messages, with a new boot id."""
-    qos = config.mqtt.qos.model_dump()
-    return Sender(config.mqtt.prefix, config.device.name, secrets.token_hex(8), __version__, qos)
 
 
 class Service:

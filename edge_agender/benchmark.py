@@ -1,0 +1,284 @@
+"""How fast this board is, stage by stage, for audiences of several sizes, beside what its silicon can do."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge_agender import __version__, board, tflite
+from edge_agender.benchmark_report import (
+    Latency,
+    Machine,
+    ModelSpeed,
+    Report,
+    Scenario,
+    as_json,
+    as_table,
+    compare,
+    latency,
+    read,
+)
+from edge_agender.engine import build_pipeline, sender_of
+from edge_agender.models import find_model, shipped_folder
+from edge_agender.networks import open_tflite
+from edge_agender.outbox import Outbox
+from edge_agender.preprocess import small_luma
+from edge_agender.records import Frame
+from edge_agender.reporter import Reporter
+from edge_agender.settings import Config, GatingConfig
+from edge_agender.sources import open_source
+from edge_agender.stages import STAGES, StageTimes
+
+ROUND_FRAMES = 60
+MOST_ROUNDS = 12
+STABLE_WITHIN = 0.03
+MODEL_RUNS = 200
+LIVE_SECONDS = 6.0
+LIVE_FACES = 2
+PEAK_MODEL = "peak-conv.tflite"
+PEAK_MULTIPLY_ADDS = 64 * 64 * 9 * 64 * 64
+NO_GATING = GatingConfig(motion=False, cadence=False, estimates=False)
+# Stages that are not our own code at work: the two networks, getting the picture, and scaling it.
+NOT_OURS = ("capture", "scale", "detect", "estimate")
+
+
+def run_benchmark(options: Namespace, config: Config) -> int:
+    """Measure, print the table or JSON, and the comparison where an older file is given."""
+    old = read(options.compare) if options.compare else None
+    faces = [int(count) for count in options.faces.split(",")] if options.faces else [0, 1, 4, 16]
+    config = with_threads(config, options.threads)
+    report = measure(config, faces, progress=sys.stderr.isatty())
+    print(as_json(report) if options.json else as_table(report))
+    if old:
+        print("\n" + compare(old, report), file=sys.stderr if options.json else sys.stdout)
+    return 0
+
+
+def with_threads(config: Config, threads: int) -> Config:
+    parts = {name: getattr(config, name).model_copy(update={"threads": threads}) for name in ("detector", "estimator")}
+    return config.model_copy(update=parts)
+
+
+def measure(config: Config, faces: list[int], *, progress: bool) -> Report:
+    """Run every scenario. With a source other than the demo there is one, whatever it shows."""
+    before = board.read()
+    threads = config.detector.threads
+    cv2.setNumThreads(threads)
+    peak = peak_gmac_per_s(threads)
+    models = tuple(model_speeds(config, peak))
+    scenarios = []
+    for count in faces if config.source.kind == "demo" else faces[:1]:
+        if progress:
+            print(f"measuring {count} faces ...", file=sys.stderr)
+        scenarios.append(scenario(config, count))
+    live = live_cpu_share(config, LIVE_FACES) if config.source.kind == "demo" else None
+    after = board.read()
+    return Report(
+        machine=machine(before, after),
+        source=config.source.kind,
+        picture=(config.source.width_px, config.source.height_px),
+        threads=threads,
+        peak_gmac_per_s=round(peak, 2),
+        resident_mb=None if after.resident_bytes is None else round(after.resident_bytes / 1e6, 1),
+        models=models,
+        scenarios=tuple(scenarios),
+        live_cpu_share=live,
+        live_rate_hz=config.source.rate_hz,
+        live_faces=LIVE_FACES,
+    )
+
+
+def machine(before: board.Reading, after: board.Reading) -> Machine:
+    known, throttling = board.identify(), after.throttling
+    return Machine(
+        board=known.model,
+        os=known.os,
+        kernel=known.kernel,
+        architecture=known.architecture,
+        cpus=known.cpus,
+        python=platform.python_version(),
+        runtime=tflite.runtime_name(),
+        numpy=np.__version__,
+        opencv=cv2.__version__,
+        edge_agender=__version__,
+        temperature_before_c=before.temperature_c,
+        temperature_after_c=after.temperature_c,
+        throttled=None if throttling is None else throttling.now.any,
+    )
+
+
+def median_s(call: Callable[[], object], runs: int) -> float:
+    """Return the median duration of a call after a tenth of the runs to warm up."""
+    durations = []
+    for _ in range(runs + runs // 10):
+        began = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - began)
+    return statistics.median(durations[runs // 10 :])
+
+
+def peak_gmac_per_s(threads: int) -> float:
+    """Return the best rate of one large int8 convolution: what this silicon and this runtime can do."""
+    network = tflite.Network((shipped_folder() / PEAK_MODEL).read_bytes(), threads, PEAK_MODEL)
+    value = np.zeros(network.input.shape, network.input.dtype)
+    return PEAK_MULTIPLY_ADDS / median_s(lambda: network.run(value), 60) / 1e9
+
+
+def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
+    """Yield each TFLite network that is configured, run alone on the same input again and again."""
+    names = [config.estimator.model]
+    if config.detector.kind == "ssd":
+        names.insert(0, config.detector.model or "face-ssd")
+    for name in names:
+        spec = find_model(name)
+        parts = [open_tflite(spec, part, config.detector.threads) for part in spec.networks if part.runtime == "tflite"]
+        values = [np.zeros(part.input.shape, part.input.dtype) for part in parts]
+
+        def once(parts: list[Any] = parts, values: list[Any] = values) -> None:
+            for part, value in zip(parts, values, strict=True):
+                part.run(value)
+
+        seconds = median_s(once, MODEL_RUNS)
+        rate = spec.multiply_adds / seconds / 1e9 if spec.multiply_adds else None
+        yield ModelSpeed(
+            name=name,
+            runtime=spec.networks[0].runtime,
+            multiply_adds=spec.multiply_adds,
+            median_ms=round(seconds * 1e3, 4),
+            gmac_per_s=None if rate is None else round(rate, 2),
+            part_of_peak=None if rate is None else round(rate / peak, 4),
+        )
+
+
+@dataclass
+class Bench:
+    """A pipeline with its reporter and outbox, fed frame by frame from a source that draws as fast as it can."""
+
+    config: Config
+    times: StageTimes
+    found: int = 0
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        source = self.config.source
+        demo = source.demo.model_copy(update={"pace": False, "duration_s": None})
+        opencv = source.opencv.model_copy(update={"pace": False})
+        self.source_config = source.model_copy(update={"demo": demo, "opencv": opencv})
+        self.small_size = (source.small_width_px, source.small_height_px)
+        self.source = open_source(self.source_config, threading.Event())
+        self.pipeline = build_pipeline(self.config, self.times)
+        self.reporter = Reporter(self.config, sender_of(self.config))
+        self.outbox = Outbox(self.config.outbox)
+
+    def read(self) -> Frame:
+        frame = self.source.read()
+        if frame is None:  # a recording ended: from the start again
+            self.source.close()
+            self.source = open_source(self.source_config, threading.Event())
+            frame = self.source.read()
+        assert frame is not None
+        return frame
+
+    def step(self) -> float:
+        """Take one frame through everything; return its duration in seconds."""
+        began = time.perf_counter()
+        frame = self.read()
+        read_s = time.perf_counter() - began
+        began = time.perf_counter()
+        small_luma(frame.full, self.small_size)
+        scale_s = time.perf_counter() - began
+        # The source scaled already, within read(): count it once, and by its own name.
+        self.times.add("capture", max(read_s - scale_s, 0.0))
+        self.times.add("scale", scale_s)
+        began = time.perf_counter()
+        self.look(frame)
+        return read_s + time.perf_counter() - began
+
+    def look(self, frame: Frame) -> None:
+        observation = self.pipeline.process(frame)
+        with self.times.measure("encode"):
+            messages = list(self.reporter.observe(observation))
+        with self.times.measure("publish"):
+            for message in messages:
+                self.outbox.put(message)
+        self.found += len(observation.faces)
+        self.frames += 1
+
+    def rounds(self) -> tuple[list[float], int, bool]:
+        """Run rounds until two medians agree; return the last round's durations, how many it took, and whether they do."""
+        last: float | None = None
+        durations: list[float] = []
+        for number in range(1, MOST_ROUNDS + 1):
+            self.times.clear()
+            self.found = self.frames = 0
+            durations = [self.step() for _ in range(ROUND_FRAMES)]
+            middle = statistics.median(durations)
+            if last is not None and abs(middle - last) <= STABLE_WITHIN * last:
+                return durations, number, True
+            last = middle
+        return durations, MOST_ROUNDS, False
+
+
+def scenario(config: Config, count: int) -> Scenario:
+    """Measure one audience size: without gating by stage, then with gating as a whole."""
+    demo = config.source.demo.model_copy(update={"people": count, "stay": True})
+    config = config.model_copy(update={"source": config.source.model_copy(update={"demo": demo})})
+    open_bench = Bench(config.model_copy(update={"gating": NO_GATING}), StageTimes())
+    durations, rounds, stable = open_bench.rounds()
+    open_bench.source.close()
+    gated = Bench(config, StageTimes())
+    gated_durations, _, _ = gated.rounds()
+    gated.source.close()
+    whole = statistics.median(durations)
+    samples = open_bench.times.samples()
+    stages = {name: latency(samples[name], whole) for name in STAGES if samples.get(name)}
+    return Scenario(
+        faces=count,
+        found=round(open_bench.found / max(open_bench.frames, 1), 2),
+        rounds=rounds,
+        stable=stable,
+        frame=latency(durations),
+        stages=stages,
+        frames_per_s=round(1 / whole, 1),
+        own_share=round(own_share(stages, whole), 4),
+        gated_frame=latency(gated_durations),
+        searched_share=round(gated.pipeline.work.searches / max(gated.pipeline.work.frames, 1), 4),
+    )
+
+
+def own_share(stages: dict[str, Latency], whole_s: float) -> float:
+    """Return the part of a frame, capture and scaling left out, that neither network takes."""
+    taken_s = {name: stage.median_ms / 1e3 for name, stage in stages.items()}
+    work_s = whole_s - taken_s.get("capture", 0) - taken_s.get("scale", 0)
+    return max(whole_s - sum(taken_s.get(name, 0) for name in NOT_OURS), 0.0) / max(work_s, 1e-9)
+
+
+def live_cpu_share(config: Config, faces: int) -> float:
+    """Return our share of one core while frames come at the camera's rate, drawing them left out."""
+    demo = config.source.demo.model_copy(update={"people": faces, "stay": True})
+    bench = Bench(config.model_copy(update={"source": config.source.model_copy(update={"demo": demo})}), StageTimes())
+    period_s = 1 / config.source.rate_hz
+    used_s, began = 0.0, time.monotonic()
+    for number in range(int(LIVE_SECONDS / period_s)):
+        frame = bench.read()
+        time.sleep(max(began + number * period_s - time.monotonic(), 0.0))
+        before = time.process_time()
+        small_luma(frame.full, bench.small_size)
+        bench.look(
+            Frame(frame.sequence, time.monotonic(), frame.utc_s, frame.small, frame.full, frame.release)
+        )
+        used_s += time.process_time() - before
+    bench.source.close()
+    return round(used_s / (time.monotonic() - began), 4)
+
+
