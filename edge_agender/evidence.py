@@ -16,6 +16,8 @@ MIN_GAIN = 0.01
 # Frames this close show the same crop again; a clearly better one is worth it at once.
 MIN_SPACING_S = 0.15
 CLEARLY_BETTER = 1.25
+# So many crops of one quality say all that this quality can: what is blurred is blurred in every frame.
+MAX_ALIKE = 10.0
 
 
 class Evidence:
@@ -42,6 +44,7 @@ class Evidence:
             self._variance += quality * sd * sd
             self._variance_weight += quality
         self._best, self._last_s = max(self._best, quality), now_s
+        self._limit()
 
     @property
     def estimate(self) -> Estimate | None:
@@ -62,7 +65,17 @@ class Evidence:
             return True
         if now_s - self._last_s < MIN_SPACING_S and quality < CLEARLY_BETTER * self._best:
             return False
-        return 1 - _sd_factor(self._weight + quality) / _sd_factor(self._weight) >= MIN_GAIN
+        weight = min(self._weight + quality, MAX_ALIKE * max(self._best, quality))
+        return 1 - _sd_factor(weight) / _sd_factor(self._weight) >= MIN_GAIN
+
+    def _limit(self) -> None:
+        part = MAX_ALIKE * self._best / self._weight
+        if part < 1:
+            self._weight *= part
+            self._years *= part
+            self._log_odds *= part
+            self._variance *= part
+            self._variance_weight *= part
 
 
 def _log_odds(p: float) -> float:

@@ -15,6 +15,10 @@ from edge_agender.measures import Visit
 # Lower ends of the classes of the dwell histogram, in seconds: the message names them.
 DWELL_CLASSES_S = (5, 15, 30, 60)
 
+# More seconds or persons than any window has: a state that says so is damaged.
+_ENDLESS = 1e12
+_NO_NUMBERS = ("histogram", "cells", "content", "throttled")
+
 Cells = Counter[tuple[Gender, str]]
 
 
@@ -112,10 +116,13 @@ def from_plain(data: Mapping[str, Any]) -> Tally:
 
 
 def _check(tally: Tally) -> None:
-    numbers = [getattr(tally, name) for name in ("covered_s", "count_s", "luma_s", "dwell_s", "attention_s", "viewers")]
     if len(tally.histogram) != len(DWELL_CLASSES_S) + 1:
         raise ValueError("not a window's state: another dwell histogram")
-    if not all(isinstance(number, int | float) and 0 <= number < 1e12 for number in (*numbers, *tally.histogram)):
+    for part in (tally, *tally.content.values()):
+        numbers = [value for name, value in vars(part).items() if name not in _NO_NUMBERS]
+        if not all(isinstance(n, int | float) and 0 <= n < _ENDLESS for n in (*numbers, *part.cells.values())):
+            raise ValueError("not a window's state: a number is out of range")
+    if not all(isinstance(n, int) and 0 <= n < _ENDLESS for n in tally.histogram):
         raise ValueError("not a window's state: a number is out of range")
 
 

@@ -175,9 +175,7 @@ class Tracker:
             self._tracks[row]._hit(found[column], now_s)
         self._let_go({row for row, _ in pairs}, now_s)
         taken = {column for _, column in pairs}
-        seen = [found[column].box for column in taken]
-        rest = [d for column, d in enumerate(found) if column not in taken]
-        self._begin([d for d in rest if not any(_inside(d.box.centre, box) for box in seen)], now_s)
+        self._begin([d for column, d in enumerate(found) if column not in taken], now_s)
         self._searched_s = now_s
         return self.tracks
 
@@ -195,8 +193,11 @@ class Tracker:
         return track.misses < 2 or track.unseen_s <= limit_s
 
     def _begin(self, unmatched: Sequence[Detection], now_s: float) -> None:
-        for detection in unmatched:
-            if detection.score >= self._config.start_score:
+        for detection in sorted(unmatched, key=lambda detection: -detection.score):
+            centre = detection.box.centre
+            # A second box of a face that has one is what the detector's own suppression of such boxes left over.
+            another = any(track.seen and _inside(centre, track.found) for track in self._tracks)
+            if detection.score >= self._config.start_score and not another:
                 self._tracks.append(Track(self._next_id, detection, now_s))
                 self._next_id += 1
 

@@ -91,15 +91,20 @@ class Simulation:
     def looks(self) -> Iterator[Look]:
         """Yield every frame; afterwards `truth` is complete."""
         random = np.random.default_rng(self.scene.seed)
-        walks = [_walk(person, start_s, random, self.scene) for person, start_s in _arrivals(random, self.scene)]
+        waiting = [_walk(person, start_s, random, self.scene) for person, start_s in _arrivals(random, self.scene)]
+        waiting.reverse()
+        walking: list[Walk] = []
         ghosts: list[tuple[Box, float]] = []
         for index in range(int(self.scene.duration_s * self.scene.fps)):
             now_s = index / self.scene.fps
-            faces = {walk.person: face for walk in walks if (face := walk.face(now_s)) is not None}
+            while waiting and waiting[-1].times_s[0] <= now_s:
+                walking.append(waiting.pop())
+            walking = [walk for walk in walking if now_s <= walk.times_s[-1]]
+            faces = {walk.person: face for walk in walking if (face := walk.face(now_s)) is not None}
             for person in faces:
                 known = self.truth.setdefault(person, Truth(now_s, now_s, 0))
                 known.last_s, known.frames = now_s, known.frames + 1
-            away = {walk.person for walk in walks if any(a <= now_s <= b for a, b in walk.hidden_s)}
+            away = {walk.person for walk in walking if any(a <= now_s <= b for a, b in walk.hidden_s)}
             yield self._look(now_s, faces, away, ghosts, random)
 
     def _look(
@@ -107,6 +112,8 @@ class Simulation:
         now_s: float,
         faces: dict[int, tuple[Box, float]],
         away: set[int],
+        waiting.reverse()
+        walking: list[Walk] = []
         ghosts: list[tuple[Box, float]],
         random: np.random.Generator,
     ) -> Look:
