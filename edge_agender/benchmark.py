@@ -215,7 +215,7 @@ class Bench:
         self.frames += 1
 
     def rounds(self) -> tuple[list[float], int, bool]:
-        """Run rounds until two medians agree; return the last round's durations, how many it took, and whether they do."""
+        """Run rounds until two medians agree; return the last one's durations, how many it took, and whether they do."""
         last: float | None = None
         durations: list[float] = []
         for number in range(1, MOST_ROUNDS + 1):
@@ -274,11 +274,7 @@ def live_cpu_share(config: Config, faces: int) -> float:
         time.sleep(max(began + number * period_s - time.monotonic(), 0.0))
         before = time.process_time()
         small_luma(frame.full, bench.small_size)
-        bench.look(
-            Frame(frame.sequence, time.monotonic(), frame.utc_s, frame.small, frame.full, frame.release)
-        )
+        bench.look(Frame(frame.sequence, time.monotonic(), frame.utc_s, frame.small, frame.full, frame.release))
         used_s += time.process_time() - before
     bench.source.close()
     return round(used_s / (time.monotonic() - began), 4)
-
-

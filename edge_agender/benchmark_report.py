@@ -67,7 +67,7 @@ class Machine(Part):
 
 
 class Report(Part):
-    schema_: Literal["edge-agender.benchmark"] = Field("edge-agender.benchmark", alias="schema")
+    schema_: Literal["edge-agender.benchmark"] = Field(default="edge-agender.benchmark", alias="schema")
     version: Literal[1] = 1
     machine: Machine
     source: str
@@ -98,11 +98,15 @@ def read(path: Path) -> Report:
 
 def as_table(report: Report) -> str:
     machine = report.machine
-    heat = " -> ".join("?" if t is None else f"{t:.0f}" for t in (machine.temperature_before_c, machine.temperature_after_c))
+    heat = " -> ".join(
+        "?" if t is None else f"{t:.0f}" for t in (machine.temperature_before_c, machine.temperature_after_c)
+    )
+    throttled = "unknown" if machine.throttled is None else "yes" if machine.throttled else "no"
     lines = [
-        f"{machine.board or 'unknown board'}, {machine.architecture}, {machine.cpus} cores, {machine.os}, Python {machine.python}",
-        f"edge-agender {machine.edge_agender}, {machine.runtime}, OpenCV {machine.opencv}, NumPy {machine.numpy}; "
-        f"{heat} degrees C, throttled: {'unknown' if machine.throttled is None else 'yes' if machine.throttled else 'no'}",
+        f"{machine.board or 'unknown board'}, {machine.architecture}, {machine.cpus} cores, {machine.os}",
+        f"Python {machine.python}, "
+        f"edge-agender {machine.edge_agender}, {machine.runtime}, OpenCV {machine.opencv}, NumPy {machine.numpy}",
+        f"{heat} degrees C, throttled: {throttled}",
         f"source {report.source} {report.picture[0]}x{report.picture[1]}, {report.threads} thread(s), "
         f"{report.resident_mb or float('nan'):.0f} MB resident",
         "",
@@ -130,7 +134,9 @@ def _scenario_rows(scenario: Scenario) -> list[str]:
     rows = [f"{f'{scenario.faces} faces':18}{'median ms':>10}{'p95':>9}{'p99':>9}{'share':>8}{note}"]
     rows += [_latency_row(name, latency) for name, latency in scenario.stages.items()]
     rows.append(_latency_row("whole frame", scenario.frame) + f"   {scenario.frames_per_s:.0f} frames/s")
-    rows.append(_latency_row("with gating", scenario.gated_frame) + f"   searched {100 * scenario.searched_share:.0f} %")
+    rows.append(
+        _latency_row("with gating", scenario.gated_frame) + f"   searched {100 * scenario.searched_share:.0f} %"
+    )
     return rows
 
 
@@ -153,7 +159,9 @@ def compare(old: Report, new: Report) -> str:
         was_scenario = before.get(scenario.faces)
         if was_scenario is None:
             continue
-        rows.append(_ratio_row(f"{scenario.faces} faces, whole frame", was_scenario.frame.median_ms, scenario.frame.median_ms))
+        rows.append(
+            _ratio_row(f"{scenario.faces} faces, whole frame", was_scenario.frame.median_ms, scenario.frame.median_ms)
+        )
         rows += [
             _ratio_row(f"{scenario.faces} faces, {stage}", was_scenario.stages[stage].median_ms, latency.median_ms)
             for stage, latency in scenario.stages.items()
@@ -172,7 +180,11 @@ def latency(durations_s: Sequence[float], whole_s: float | None = None) -> Laten
     median, p95, p99 = (ordered[min(int(len(ordered) * q), len(ordered) - 1)] for q in (0.5, 0.95, 0.99))
     share = None if not whole_s else round(median / whole_s, 4)
     return Latency(
-        n=len(ordered), median_ms=round(median * 1e3, 4), p95_ms=round(p95 * 1e3, 4), p99_ms=round(p99 * 1e3, 4), share=share
+        n=len(ordered),
+        median_ms=round(median * 1e3, 4),
+        p95_ms=round(p95 * 1e3, 4),
+        p99_ms=round(p99 * 1e3, 4),
+        share=share,
     )
 
 

@@ -5,31 +5,44 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from edge_agender import __version__
+from edge_agender import __version__, board
 from edge_agender.capture import Capture
 from edge_agender.detectors import open_detector
+from edge_agender.errors import ConfigError
 from edge_agender.estimator import Estimator
 from edge_agender.gating import Cadence
 from edge_agender.health import HealthMeter
-from edge_agender.messages import Sender, health_message
+from edge_agender.measures import SwitchState
+from edge_agender.message import Message
+from edge_agender.messages import Sender, enabled_message, health_message
 from edge_agender.models import find_model
-from edge_agender.pipeline import Pipeline
-from edge_agender.records import Frame
+from edge_agender.orders import Orders
+from edge_agender.pipeline import Observation, Pipeline
 from edge_agender.reporter import Reporter
 from edge_agender.settings import Config
 from edge_agender.sinks import Sink
 from edge_agender.stages import StageTimes
+from edge_agender.state import StateFolder
+from edge_agender.switch import Switch
 from edge_agender.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
-# The longest that a step waits for a frame: signals, health and the source's troubles are looked at this often.
+# The longest that a step waits for a frame: signals, commands and health are looked at this often.
 TICK_S = 0.25
 # How long the last messages of a recording may take to reach the broker.
 DRAIN_S = 10.0
+# A plug that is pulled costs at most this much of the open windows.
+SAVE_EVERY_S = 15.0
+SWITCH_EVERY_S = 1.0
+WINDOWS_STATE = "windows"
+# These are taken over while running; what else changed is a restart of the process, which systemd does in a second.
+TAKEN_OVER = {"source", "detector", "estimator", "gating", "tracking", "audience", "window", "privacy", "schedule"}
+TAKEN_OVER |= {"publish", "log"}
 
 
 def build_pipeline(config: Config, times: StageTimes | None = None) -> Pipeline:
@@ -53,23 +66,34 @@ def sender_of(config: Config) -> Sender:
 class Engine:
     """Capture, pipeline and reporter at work on one sink. A context manager; opening raises what an edge raises."""
 
-    def __init__(self, config: Config, sink: Sink, sender: Sender, *, until_end: bool) -> None:
-        self._config, self._sink, self._sender = config, sink, sender
-        self._until_end = until_end
-        self._times = StageTimes()
-        self._capture = Capture(config.source, until_end=until_end, times=self._times)
+    def __init__(
+        self, config: Config, sink: Sink, sender: Sender, folder: StateFolder, orders: Orders, *, until_end: bool
+    ) -> None:
+        self.config, self._sink, self._sender = config, sink, sender
+        self._folder, self._orders, self._until_end = folder, orders, until_end
+        self.times = StageTimes()
+        self._switch = Switch(config.schedule, folder)
+        self.switch_state: SwitchState | None = None
+        self._switch_due_s = 0.0
+        self.capture: Capture | None = None
+        self._captured_before = self._dropped_before = 0
+        self._obey_switch(time.monotonic())
         try:
-            self._pipeline = build_pipeline(config, self._times)
+            self.pipeline = build_pipeline(config, self.times)
         except BaseException:
-            self._capture.close()
+            self._close_capture()
             raise
-        self._reporter = Reporter(config, sender)
+        self.reporter = Reporter(config, sender)
+        self.reporter.restore(folder.load(WINDOWS_STATE))
         now_s = time.monotonic()
-        self._health = HealthMeter(now_s)
+        self.health = HealthMeter(now_s)
         self._health_sequence = 0
         self._health_due_s = now_s + config.publish.health_s
+        self._save_due_s = now_s + SAVE_EVERY_S
         self._alarms: dict[str, None] = {}
         self._source_progress_s = now_s
+        self._throttled: bool | None = None
+        self.observation: Observation | None = None
         self.fresh = False
 
     def __enter__(self) -> Self:
@@ -78,65 +102,150 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._capture.close()
+        self._close_capture()
+        self._put(self.reporter.end_visits())
+        self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
+
+    @property
+    def problem(self) -> str | None:
+        """One line on why no frames come just now; None while they do, or while switched off."""
+        return self.capture.problem if self.capture else None
+
+    @property
+    def captured(self) -> int:
+        return self._captured_before + (self.capture.slot.captured if self.capture else 0)
+
+    @property
+    def dropped(self) -> int:
+        return self._dropped_before + (self.capture.slot.dropped if self.capture else 0)
 
     def step(self) -> bool:
         """Work on the next frame, or wait a moment for one; False when none will ever come.
 
         `fresh` then tells whether there was progress that a supervisor may count on.
         """
-        frame = self._capture.slot.take(TICK_S)
-        self.fresh = frame is not None
-        if frame is not None:
-            self._look_at(frame)
-        elif self._capture.ended:
-            return False
+        now_s = time.monotonic()
+        self._follow_orders()
+        self._obey_switch(now_s)
+        if self.capture is None:
+            time.sleep(TICK_S)
+            self.fresh = True  # closed on purpose: there is nothing to wait for
         else:
-            self.fresh = self._source_tries()
-        self._tell_health(time.monotonic())
+            frame = self.capture.slot.take(TICK_S)
+            self.fresh = frame is not None
+            if frame is not None:
+                observation = self.pipeline.process(frame)
+                self._report(observation)
+            elif self.capture.ended:
+                return False
+            else:
+                self.fresh = self._source_tries(self.capture)
+        self._tend(time.monotonic())
         return True
 
     def finish(self) -> None:
         """Wait for the last messages of a recording to be sent."""
+        self._close_capture()
+        self._put(self.reporter.end_visits())
         if not self._sink.drain(DRAIN_S):
             log.warning("the broker did not take the last messages within %.0f s", DRAIN_S)
 
-    def alarm(self, text: str) -> None:
-        """Show a trouble in the health messages from now on."""
-        self._alarms[text] = None
+    def alarm(self, text: str, *, on: bool = True) -> None:
+        """Show a trouble in the health messages from now on, or no longer."""
+        if on:
+            self._alarms[text] = None
+        else:
+            self._alarms.pop(text, None)
 
     def reconfigure(self, config: Config) -> None:
-        """Let a new configuration take over; raise, with the old one still at work, what cannot be."""
+        """Let a new configuration take over without losing a count; raise, with the old one at work, what cannot be."""
+        changed = {name for name in Config.model_fields if getattr(config, name) != getattr(self.config, name)}
+        fixed = sorted(changed - TAKEN_OVER)
+        if fixed:
+            raise ConfigError(f"{', '.join(fixed)}: cannot change while running: systemctl restart edge-agender")
+        pipeline = build_pipeline(config, self.times)  # raises before anything is given up
+        self._put(self.reporter.end_visits())
+        reporter = Reporter(config, self._sender)
+        reporter.restore(self.reporter.snapshot())
+        reporter.carry_on(self.reporter)
+        pipeline.work = self.pipeline.work
+        self.pipeline, self.reporter = pipeline, reporter
+        self._switch = Switch(config.schedule, self._folder)
+        if "source" in changed:
+            self._close_capture()
+        self.config = config
+        self._switch_due_s = 0.0
+        logging.getLogger().setLevel(config.log.level.upper())
 
-    def _look_at(self, frame: Frame) -> None:
-        observation = self._pipeline.process(frame)
-        with self._times.measure("encode"):
-            messages = list(self._reporter.observe(observation))
-        with self._times.measure("publish"):
-            for message in messages:
-                self._sink.put(message)
-        self._health.frame_done(time.monotonic() - observation.captured_s)
+    def _report(self, observation: Observation) -> None:
+        self.observation = observation
+        with self.times.measure("encode"):
+            messages = list(self.reporter.observe(observation, self._throttled))
+        with self.times.measure("publish"):
+            self._put(messages)
+        self.health.frame_done(time.monotonic() - observation.captured_s)
 
-    def _source_tries(self) -> bool:
+    def _put(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._sink.put(message)
+
+    def _follow_orders(self) -> None:
+        for order in self._orders.drain():
+            if isinstance(order, bool):
+                self._switch.set_remote(order)
+                self._switch_due_s = 0.0
+            else:
+                self.reporter.show(order)
+
+    def _obey_switch(self, now_s: float) -> None:
+        """Open or close the camera as the switch says, and publish what it says whenever that changes."""
+        if now_s < self._switch_due_s:
+            return
+        self._switch_due_s = now_s + SWITCH_EVERY_S
+        state = self._switch.state()
+        if state.measuring and self.capture is None:
+            self.capture = Capture(self.config.source, until_end=self._until_end, times=self.times)
+        elif not state.measuring and self.capture is not None:
+            self._close_capture()
+            self._put(self.reporter.end_visits())
+        if state != self.switch_state:
+            self.switch_state = state
+            self._sink.put(enabled_message(self._sender, state))
+
+    def _close_capture(self) -> None:
+        capture, self.capture = self.capture, None
+        if capture is not None:
+            capture.close()
+            self._captured_before += capture.slot.captured
+            self._dropped_before += capture.slot.dropped
+
+    def _source_tries(self, capture: Capture) -> bool:
         """True where a source without frames just now has made another attempt: it is troubled, but not stuck."""
-        progress_s = self._capture.progress_s
-        tried = self._capture.problem is not None and progress_s > self._source_progress_s
-        self._source_progress_s = progress_s
+        tried = capture.problem is not None and capture.progress_s > self._source_progress_s
+        self._source_progress_s = capture.progress_s
         return tried
 
+    def _tend(self, now_s: float) -> None:
+        """What is due by the clock: windows, health, and the state on disk."""
+        self._put(self.reporter.windows_due(time.time()))
+        if now_s >= self._health_due_s:
+            self._health_due_s = now_s + self.config.publish.health_s
+            self._tell_health(now_s)
+        if now_s >= self._save_due_s:
+            self._save_due_s = now_s + SAVE_EVERY_S
+            self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
+
     def _tell_health(self, now_s: float) -> None:
-        if now_s < self._health_due_s:
-            return
-        self._health_due_s = now_s + self._config.publish.health_s
-        problem = self._capture.problem
-        sample = self._health.sample(
+        throttling = board.throttling()
+        self._throttled = None if throttling is None else throttling.now.any
+        sample = self.health.sample(
             now_s,
             time.time(),
-            work=self._pipeline.work,
-            dropped_frames=self._capture.slot.dropped,
+            work=self.pipeline.work,
+            dropped_frames=self.dropped,
             outbox=self._sink.outbox(),
             link=self._sink.link(),
-            alarms=(*self._alarms, *([problem] if problem else ())),
+            alarms=(*self._alarms, *([self.problem] if self.problem else ())),
         )
         self._sink.put(health_message(self._sender, sample, self._health_sequence))
         self._health_sequence += 1

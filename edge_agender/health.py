@@ -26,12 +26,14 @@ class HealthMeter:
         self._cpu = board.CpuMeter()
         self._cpu.share(now_s)
         self._latencies_s: deque[float] = deque(maxlen=KEEP_LATENCIES)
+        self.latest_latency_s: float | None = None
         self._last_work = Work()
         self._last_dropped = 0
 
     def frame_done(self, latency_s: float) -> None:
         """Note the time from a frame's capture to its message being handed over."""
         self._latencies_s.append(latency_s)
+        self.latest_latency_s = latency_s
 
     def sample(
         self,

@@ -81,6 +81,9 @@ class Pipeline:
         self._spare_estimates = spare_estimates
         self.times = times or StageTimes()
         self.work = Work()
+        # Somebody aims the camera: note each face's sharpness and light, 0..1, by track.
+        self.aiming = False
+        self.conditions: dict[int, tuple[float, float]] = {}
 
     def process(self, frame: Frame) -> Observation:
         """Look at one frame and give its buffers back."""
@@ -114,6 +117,11 @@ class Pipeline:
             qualities = [
                 detail(track.found, track.score) * sharpness(crop) for track, crop in zip(seen, crops, strict=True)
             ]
+        if self.aiming:
+            self.conditions = {
+                track.id: (2 * sharpness(crop) - 1, float(crop.mean()) / 255)
+                for track, crop in zip(seen, crops, strict=True)
+            }
         wanted = [i for i, track in enumerate(seen) if not self._spare_estimates or track.needs_estimate(qualities[i])]
         self.work.faces += len(seen)
         self.work.estimates += len(wanted)

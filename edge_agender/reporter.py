@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import logging
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from edge_agender.audience import FrameCounter
+from edge_agender import __version__
+from edge_agender.audience import Audience, FrameCounter
+from edge_agender.contract import VersionsPayload
+from edge_agender.demography import AgeBands
 from edge_agender.frame_policy import FramePolicy
-from edge_agender.measures import FrameView
+from edge_agender.incoming import Content
+from edge_agender.measures import FrameView, Visit, Window
 from edge_agender.message import Message
-from edge_agender.messages import Sender, frame_message
+from edge_agender.messages import Sender, frame_message, viewer_message, window_message
 from edge_agender.pipeline import Observation
+from edge_agender.privacy import Gate
 from edge_agender.settings import Config
+from edge_agender.viewers import focal_px
+
+log = logging.getLogger(__name__)
+
+KEPT_WINDOWS = 60  # for the status page: an hour of minutes
 
 
 class Reporter:
@@ -20,20 +34,83 @@ class Reporter:
         self._sender = sender
         self._counter = FrameCounter(config.audience)
         self._policy = FramePolicy(config.publish)
-        self._frame_sequence = 0
+        self._gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
+        focal = focal_px(config.source.width_px, config.audience.distance.lens_hfov_deg)
+        self._audience = Audience(config.audience, config.window, config.tracking, focal)
+        self._versions = versions(config)
+        self._sequences: Counter[str] = Counter()
         self.view: FrameView | None = None
+        self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
 
-    def observe(self, observation: Observation) -> Iterator[Message]:
+    def observe(self, observation: Observation, throttled: bool | None = None) -> Iterator[Message]:
         """Yield the messages that this frame gives rise to."""
-        view = self._counter.view(
-            observation.faces, sequence=self._frame_sequence, now_s=observation.captured_s, utc_s=observation.utc_s
+        now_s, utc_s = observation.captured_s, observation.utc_s
+        visits = self._audience.observe(
+            observation.faces, now_s=now_s, utc_s=utc_s, luma=observation.mean_luma, throttled=throttled
         )
-        self.view = view
-        if self._policy.due(audience_summary(view), view.count, observation.captured_s):
+        yield from self._viewers(visits)
+        view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)
+        self.view = self._gate.frame(view)
+        if self.view is not None and self._policy.due(audience_summary(view), view.count, now_s):
+            self._sequences["frame"] += 1
             yield frame_message(self._sender, view)
-            self._frame_sequence += 1
+
+    def windows_due(self, utc_s: float) -> Iterator[Message]:
+        """Yield the windows that are complete. Call it also while no frames come."""
+        for closed in self._audience.windows_due(utc_s):
+            window = self._gate.window(closed)
+            self.windows.append(window)
+            yield window_message(self._sender, window, self._next("window"), self._versions)
+
+    def end_visits(self) -> Iterator[Message]:
+        """Yield the viewers who are still there when the camera closes."""
+        self.view = None
+        yield from self._viewers(self._audience.close())
+
+    def show(self, content: Content) -> None:
+        """From now on the sign shows this."""
+        self._audience.show(content)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a restarted process needs to complete the open windows: sums only."""
+        return self._audience.snapshot()
+
+    def restore(self, snapshot: Any) -> None:
+        """Go on with the windows of the process before, where the snapshot can be used."""
+        if snapshot is None:
+            return
+        try:
+            self._audience.restore(snapshot)
+        except (ValueError, TypeError, AttributeError) as error:
+            log.warning("the windows of before the restart are lost: %s", error)
+
+    def carry_on(self, before: Reporter) -> None:
+        """Number messages on from another reporter of this process: a gap in a sequence means a loss."""
+        self._sequences = before._sequences
+        self.windows.extend(before.windows)
+
+    def _viewers(self, visits: Sequence[Visit]) -> Iterator[Message]:
+        for visit in visits:
+            viewer = self._gate.viewer(visit)
+            if viewer is not None:
+                yield viewer_message(self._sender, viewer, self._next("viewer"))
+
+    def _next(self, kind: str) -> int:
+        self._sequences[kind] += 1
+        return self._sequences[kind] - 1
 
 
 def audience_summary(view: FrameView) -> tuple[object, ...]:
     """What a subscriber would call the same audience: how many of which gender and band."""
     return (tuple(view.by_gender.items()), tuple(view.by_age_band.items()))
+
+
+def versions(config: Config) -> VersionsPayload:
+    """Return what made the figures: software, models, and a fingerprint of the options that bear on them."""
+    relevant = config.model_dump_json(include={"source", "detector", "estimator", "gating", "tracking", "audience"})
+    return {
+        "software": __version__,
+        "detector": config.detector.model or config.detector.kind,
+        "estimator": config.estimator.model,
+        "configuration": hashlib.sha256(relevant.encode()).hexdigest()[:12],
+    }

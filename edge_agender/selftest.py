@@ -57,7 +57,9 @@ class Report:
 
     def error(self) -> SelftestError:
         failed = ", ".join(check.name for check in self.checks if not check.passed)
-        return SelftestError(f"selftest failed ({failed}): install edge-agender again, or look at detector and estimator in the configuration")  # fmt: skip
+        return SelftestError(
+            f"selftest failed ({failed}): install again, or check detector and estimator in the configuration"
+        )
 
 
 class Tally:

@@ -13,11 +13,19 @@ from types import FrameType
 from edge_agender.engine import Engine, sender_of
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.hardening import close_memory
+from edge_agender.live import LiveState
+from edge_agender.live_feed import LiveFeed
+from edge_agender.orders import Orders
+from edge_agender.outbox import default_folder
 from edge_agender.settings import Config
 from edge_agender.sinks import open_sink
-from edge_agender.systemd import Notifier
+from edge_agender.state import StateFolder
+from edge_agender.systemd import Notifier, credential
+from edge_agender.web import serve
 
 log = logging.getLogger(__name__)
+
+REFUSED = "the configuration file is refused: run edge-agender check"
 
 
 class Service:
@@ -39,14 +47,20 @@ class Service:
             notifier = stack.enter_context(Notifier.from_environment())
             sender = sender_of(self._config)
             # First, so that the broker is being reached while the camera starts and the models load.
-            sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender))
-            engine = stack.enter_context(Engine(self._config, sink, sender, until_end=self._until_end))
+            orders = Orders()
+            sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender, orders))
+            folder = StateFolder(self._config.outbox.path or default_folder())
+            engine = stack.enter_context(Engine(self._config, sink, sender, folder, orders, until_end=self._until_end))
+            live = LiveState()
+            stack.callback(live.close)
+            stack.enter_context(serve(self._config.web, live, credential("web-password")))
             notifier.ready(f"watching {self._config.source.kind}")
-            self._work(engine, notifier)
+            self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
             notifier.stopping()
 
-    def _work(self, engine: Engine, notifier: Notifier) -> None:
+    def _work(self, engine: Engine, notifier: Notifier, feed: LiveFeed) -> None:
         while not self._stop.is_set() and engine.step():
+            feed.update(time.monotonic())
             if engine.fresh:
                 notifier.fresh_frame(time.monotonic())
             if self._reload_wanted.is_set():
@@ -63,9 +77,10 @@ class Service:
         except EdgeAgenderError as error:
             for line in str(error).splitlines():
                 log.error("the new configuration is refused, the old one stays: %s", line)
-            engine.alarm("the configuration file is refused: run edge-agender check")
+            engine.alarm(REFUSED)
         else:
             self._config = config
+            engine.alarm(REFUSED, on=False)
             log.info("the new configuration is in force")
         notifier.ready(f"watching {self._config.source.kind}")
 

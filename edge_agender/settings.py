@@ -200,6 +200,7 @@ class ScheduleConfig(Section):
     """When it measures. No hours: always."""
 
     hours: tuple[str, ...] = ()
+    off_file: Path | None = Path("/etc/edge-agender/off")
 
     @field_validator("hours")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 from edge_agender.message import Message
 from edge_agender.messages import Sender, status_message
 from edge_agender.mqtt import LinkState, Publisher
+from edge_agender.orders import Orders
 from edge_agender.outbox import Outbox, OutboxState
 from edge_agender.settings import Config
 
@@ -39,12 +40,12 @@ class Sink(Protocol):
 class MqttSink:
     """The outbox and the publisher that drains it; leaving says `stopped`."""
 
-    def __init__(self, config: Config, sender: Sender) -> None:
+    def __init__(self, config: Config, sender: Sender, orders: Orders) -> None:
         self._stack = ExitStack()
         self._outbox = Outbox(config.outbox)
-        self.publisher = Publisher(
-            config.mqtt, config.device.name, self._outbox, partial(status_message, sender)
-        )
+        self._publisher = Publisher(config.mqtt, config.device.name, self._outbox, partial(status_message, sender))
+        self._publisher.subscribe(sender.topic("enabled/set"), orders.enabled)
+        self._publisher.subscribe(sender.topic("content"), orders.content)
 
     def put(self, message: Message) -> None:
         self._outbox.put(message)
@@ -53,7 +54,7 @@ class MqttSink:
         return self._outbox.state()
 
     def link(self) -> LinkState:
-        return self.publisher.state()
+        return self._publisher.state()
 
     def drain(self, timeout_s: float) -> bool:
         deadline_s = time.monotonic() + timeout_s
@@ -65,7 +66,7 @@ class MqttSink:
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._outbox)
-        self._stack.enter_context(self.publisher)
+        self._stack.enter_context(self._publisher)
         return self
 
     def __exit__(
@@ -81,7 +82,8 @@ class StdoutSink:
         self._sender = sender
 
     def put(self, message: Message) -> None:
-        print(message.topic, message.payload.decode(), file=sys.stdout, flush=True)
+        sys.stdout.write(f"{message.topic} {message.payload.decode()}\n")
+        sys.stdout.flush()
 
     def outbox(self) -> None:
         return None
@@ -103,6 +105,6 @@ class StdoutSink:
             self.put(status_message(self._sender, "stopped"))
 
 
-def open_sink(kind: str, config: Config, sender: Sender) -> Sink:
-    """Return the sink named by `run --sink`; entering it opens it."""
-    return StdoutSink(sender) if kind == "stdout" else MqttSink(config, sender)
+def open_sink(kind: str, config: Config, sender: Sender, orders: Orders) -> Sink:
+    """Return the sink named by `run --sink`; entering it opens it. What the broker tells us goes to `orders`."""
+    return StdoutSink(sender) if kind == "stdout" else MqttSink(config, sender, orders)

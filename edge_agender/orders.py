@@ -1,0 +1,51 @@
+"""What the broker tells us: handed from the publisher's thread to the main loop, bounded in number and rate."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable
+from typing import TypeAlias
+
+from edge_agender.incoming import Content, parse_content, parse_enabled
+
+log = logging.getLogger(__name__)
+
+Order: TypeAlias = bool | Content  # enabled or not; what the sign shows
+# A player tells of new content a few times a minute: more than this at once is a fault or an attack.
+MOST_WAITING = 32
+
+
+class Orders:
+    """Parses what arrives and keeps it until the main loop asks. What cannot be parsed is one warning a kind."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Order] = queue.Queue(MOST_WAITING)
+        self._complained: set[str] = set()
+
+    def enabled(self, topic: str, payload: bytes) -> None:
+        self._take(topic, payload, parse_enabled)
+
+    def content(self, topic: str, payload: bytes) -> None:
+        self._take(topic, payload, parse_content)
+
+    def drain(self) -> list[Order]:
+        """Return what has arrived since the last call, oldest first."""
+        orders: list[Order] = []
+        while True:
+            try:
+                orders.append(self._waiting.get_nowait())
+            except queue.Empty:
+                return orders
+
+    def _take(self, topic: str, payload: bytes, parse: Callable[[bytes], Order]) -> None:
+        try:
+            self._waiting.put_nowait(parse(payload))
+        except ValueError as error:
+            self._complain(topic, f"{topic}: {error}")
+        except queue.Full:
+            self._complain(topic, f"{topic}: more than {MOST_WAITING} commands at once: the rest is dropped")
+
+    def _complain(self, topic: str, text: str) -> None:
+        log.log(logging.DEBUG if topic in self._complained else logging.WARNING, "%s", text)
+        self._complained.add(topic)

@@ -1,0 +1,38 @@
+"""The off switch: opening hours, a remote command, a local file. Off means that the camera is closed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from edge_agender.measures import SwitchState
+from edge_agender.opening import decide, parse_hours
+from edge_agender.settings import ScheduleConfig
+from edge_agender.state import StateFolder
+
+STATE_NAME = "enabled"
+
+
+class Switch:
+    """Remembers the remote command over restarts; looks at the clock and the file when asked."""
+
+    def __init__(self, config: ScheduleConfig, folder: StateFolder) -> None:
+        self._hours = [parse_hours(line) for line in config.hours]
+        self._off_file = config.off_file
+        self._folder = folder
+        # Whoever switched it off must not be overruled by a damaged file: only what was never set is on.
+        saved = folder.load(STATE_NAME)
+        self._remote_enabled = saved if isinstance(saved, bool) else True
+
+    def set_remote(self, enabled: bool) -> None:
+        if enabled != self._remote_enabled:
+            self._remote_enabled = enabled
+            self._folder.save(STATE_NAME, enabled)
+
+    def state(self, local: datetime | None = None) -> SwitchState:
+        """Return whether to measure at a local time (now by default), and why."""
+        return decide(
+            self._hours,
+            local or datetime.now(),
+            remote_enabled=self._remote_enabled,
+            file_off=self._off_file is not None and self._off_file.exists(),
+        )
