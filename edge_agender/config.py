@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     """Return the mapping that a YAML text holds; raise ConfigError naming `origin` where it holds none."""
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{origin}: not valid YAML: {_yaml_reason(error)}") from None
     if data is None:

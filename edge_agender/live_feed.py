@@ -58,6 +58,9 @@ class LiveFeed:
         reading, outbox, link = board.read(), self._sink.outbox(), self._sink.link()
         view = engine.reporter.view
         switch = engine.switch_state
+        size = (
+            engine.observation.picture_px if engine.observation else (config.source.width_px, config.source.height_px)
+        )
         return Snapshot(
             device=self._sender.device,
             privacy_level=config.privacy.level,
@@ -80,8 +83,8 @@ class LiveFeed:
             broker_problem=link.last_error if link else None,
             messages_waiting=outbox.live + outbox.durable if outbox else 0,
             windows=tuple(_summary(window) for window in engine.reporter.windows),
-            picture_width_px=config.source.width_px,
-            picture_height_px=config.source.height_px,
+            picture_width_px=size[0],
+            picture_height_px=size[1],
             faces=tuple(self._faces()) if aiming else (),
         )
 
@@ -89,7 +92,7 @@ class LiveFeed:
         observation, config = self._engine.observation, self._engine.config
         if observation is None or self._engine.capture is None:
             return
-        width, height = config.source.width_px, config.source.height_px
+        width, height = observation.picture_px
         distance = config.audience.distance
         focal = focal_px(width, distance.lens_hfov_deg)
         conditions = self._engine.pipeline.conditions
@@ -105,7 +108,7 @@ class LiveFeed:
                 sharpness=sharp,
                 light=light,
                 distance_cm=distance_cm(box.height, focal, distance.face_height_cm),
-                looking=None if face.frontal is None else face.frontal >= config.audience.looking.on,
+                looking=None if face.frontal is None else face.frontal >= config.audience.looking.starts_at,
             )
 
 

@@ -49,6 +49,7 @@ class Observation:
     faces: tuple[Face, ...]
     searched: bool
     mean_luma: float
+    picture_px: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -96,7 +97,13 @@ class Pipeline:
             frame.release()
         faces = tuple(track.face() for track in tracks)
         return Observation(
-            frame.sequence, frame.captured_s, frame.utc_s, faces, searched, round(self._cadence.mean_luma, 1)
+            frame.sequence,
+            frame.captured_s,
+            frame.utc_s,
+            faces,
+            searched,
+            round(self._cadence.mean_luma, 1),
+            (frame.full.shape[1], frame.full.shape[0]),
         )
 
     def _search(self, frame: Frame) -> Sequence[Track]:

@@ -23,6 +23,12 @@ TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^+#/\
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def empty_is_default(cls, value: object) -> object:
+        """A section of which every line is commented out reads as null."""
+        return {} if value is None else value
+
 
 def default_device_name() -> str:
     return socket.gethostname().split(".")[0] or "edge-agender"
@@ -141,17 +147,17 @@ class ViewerConfig(Section):
 
 
 class LookingConfig(Section):
-    """When a face looks at the sign, by how frontal it is (0..1): on at one value, off at a lower one."""
+    """When a face looks at the sign, by how frontal it is (0..1): from one value on, until it falls below a lower one."""
 
-    on: Fraction = 0.6
-    off: Fraction = 0.45
+    starts_at: Fraction = 0.6
+    ends_at: Fraction = 0.45
     smooth_s: NotNegative = 0.2
     max_gap_s: Positive = 0.6
 
     @model_validator(mode="after")
     def hysteresis(self) -> LookingConfig:
-        if self.off > self.on:
-            raise ValueError("off must not be above on")
+        if self.ends_at > self.starts_at:
+            raise ValueError("ends_at must not be above starts_at")
         return self
 
 

@@ -55,10 +55,10 @@ class Gaze:
         return self._frontal
 
     def _judge(self, frontal: float) -> None:
-        if not self.looking and frontal >= self._config.on:
+        if not self.looking and frontal >= self._config.starts_at:
             self.looking = True
             self.glances += 1
-        elif self.looking and frontal < self._config.off:
+        elif self.looking and frontal < self._config.ends_at:
             self.looking = False
 
 

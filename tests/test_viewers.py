@@ -82,7 +82,7 @@ def test_what_is_on_the_sign_gets_its_share() -> None:
 
 
 class TestGaze:
-    CONFIG = LookingConfig(on=0.6, off=0.4, smooth_s=0.0, max_gap_s=0.6)
+    CONFIG = LookingConfig(starts_at=0.6, ends_at=0.4, smooth_s=0.0, max_gap_s=0.6)
 
     def run(
         self, values: list[float | None], config: LookingConfig = CONFIG, every_s: float = 0.1
@@ -106,7 +106,7 @@ class TestGaze:
     def test_smoothing_swallows_a_single_frame(self) -> None:
         values = [0.9] * 10 + [0.0] + [0.9] * 10
         assert self.run(values)[1] == 2
-        assert self.run(values, LookingConfig(on=0.6, off=0.4, smooth_s=0.2))[1] == 1
+        assert self.run(values, LookingConfig(starts_at=0.6, ends_at=0.4, smooth_s=0.2))[1] == 1
 
 
 def test_distance_from_the_size_of_a_face_and_the_lens() -> None:
