@@ -112,8 +112,6 @@ class Simulation:
         now_s: float,
         faces: dict[int, tuple[Box, float]],
         away: set[int],
-        waiting.reverse()
-        walking: list[Walk] = []
         ghosts: list[tuple[Box, float]],
         random: np.random.Generator,
     ) -> Look:
