@@ -204,12 +204,15 @@ class MessageQueue:
         """The store cannot be read: nothing more comes from there."""
         self.loaded_row, self.more_on_disk = 0, False
 
-    def disk_replaced(self, kept: Collection[int]) -> None:
-        """A new store holds only these rows of the former one: what else is held here is to be written again."""
+    def disk_replaced(self, former: int, kept: Collection[int]) -> None:
+        """A new store holds only the rows `kept` of `former` ones: what else is held here is to be written again."""
         self.disk_opened()
-        for entry in self._held():
-            if entry.row_id not in kept:
-                entry.row_id = 0
+        again = [entry for entry in self._held() if entry.row_id and entry.row_id not in kept]
+        for entry in again:
+            entry.row_id = 0
+        acknowledged = len(set(self._durable.deleting) - set(kept))
+        # `former` is 0 for a store that could not even be opened: nobody knows what it held.
+        self.dropped["damaged"] += max(former - len(kept) - len(again) - acknowledged, 0)
 
     def load(self, entries: Iterable[Entry], loaded_row: int, more: bool) -> None:
         """Append what was read from disk up to `loaded_row`, save what is known here already."""

@@ -239,7 +239,7 @@ class Writer:
             self._queue.disk_gone()
 
     def _set_aside(self, error: StoreDamagedError) -> None:
-        last_id = self._store.last_id if self._store else 0
+        last_id, former = (self._store.last_id, self._store.count) if self._store else (0, 0)
         self._fail(error)
         self._let_go()
         target = set_aside(self._folder)
@@ -253,7 +253,7 @@ class Writer:
             return
         store.last_id = max(store.last_id, last_id)
         with self._lock:
-            self._queue.disk_replaced(kept)
+            self._queue.disk_replaced(former, kept)
         self._store, self._retry_at_s = store, self._clock()
         self.damage = f"a damaged store was set aside as {target}, {len(kept)} messages were saved from it"
         _log.warning("%s", self.damage)

@@ -23,6 +23,7 @@ FILE_NAME = "outbox.sqlite3"
 FORMAT = 1
 # Pages in the log before SQLite copies them into the file: 1 MiB, so that the log stays small on a small card.
 _CHECKPOINT_PAGES = 256
+_CACHE_KB = 256
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA}
 _COLUMNS = "id, clock_s, kind, topic, qos, retain, payload, checksum"
 _TABLE = (
@@ -83,6 +84,7 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            self._db.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
             if found not in (0, FORMAT):
                 raise StoreDamagedError(f"{self.path}: written by another version (format {found})")

@@ -31,7 +31,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 10.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 30.0, what: str = "") -> None:
     until_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until_s, f"not within {timeout_s} s: {what or condition}"
@@ -67,18 +67,21 @@ def _openssl(*arguments: object) -> None:
 
 @dataclass
 class Broker:
-    """One Mosquitto on loopback. `lines` are of mosquitto.conf; sessions and subscriptions survive its death."""
+    """One Mosquitto on loopback. `lines` are of mosquitto.conf; if it `remembers`, sessions survive its death."""
 
     folder: Path
     lines: list[str] = field(default_factory=lambda: ["allow_anonymous true"])
     port: int = field(default_factory=free_port)
+    remembers: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Broker:
         assert MOSQUITTO is not None
         self.folder.mkdir(parents=True, exist_ok=True)
-        keep = ["persistence true", f"persistence_location {self.folder}/", "autosave_interval 1"]
-        keep += ["autosave_on_changes true", "max_queued_messages 0", "sys_interval 0"]
+        keep = ["max_queued_messages 0", "sys_interval 0"]
+        if self.remembers:
+            keep += ["persistence true", f"persistence_location {self.folder}/"]
+            keep += ["autosave_interval 1", "autosave_on_changes true"]
         config = self.folder / "mosquitto.conf"
         config.write_text("\n".join(["user root", f"listener {self.port} 127.0.0.1", *keep, *self.lines]) + "\n")
         log = (self.folder / "log").open("ab")

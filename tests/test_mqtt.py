@@ -94,7 +94,7 @@ class TestPublishing:
 class TestAnyOrder:
     def test_broker_comes_later_and_comes_back(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "edge_agender")
-        broker = Broker(tmp_path / "broker")
+        broker = Broker(tmp_path / "broker", remembers=True)
         with ExitStack() as stack:
             link = stack.enter_context(Link(settings(broker.port), tmp_path))
             link.outbox.put(window(1))
