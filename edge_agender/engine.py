@@ -183,7 +183,7 @@ class Engine:
             messages = list(self.reporter.observe(observation, self._throttled))
         with self.times.measure("publish"):
             self._put(messages)
-        self.health.frame_done(time.monotonic() - observation.captured_s)
+        self.health.frame_done(max(time.monotonic() - observation.captured_s, 0.0))
 
     def _put(self, messages: Iterable[Message]) -> None:
         for message in messages:

@@ -1,0 +1,197 @@
+"""The engine on the demo and a sink that remembers: what is counted, when the camera closes, what survives."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from message_check import check
+
+from edge_agender.config import load
+from edge_agender.engine import Engine, sender_of
+from edge_agender.errors import ConfigError, MediaError
+from edge_agender.incoming import Content
+from edge_agender.message import Message
+from edge_agender.orders import Orders
+from edge_agender.state import StateFolder
+
+DEMO = ["source.kind=demo", "source.demo.pace=false", "source.rate_hz=10", "source.width_px=640", "source.height_px=480"]
+
+
+class Memory:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def put(self, message: Message) -> None:
+        self.messages.append(message)
+
+    def outbox(self) -> None:
+        return None
+
+    def link(self) -> None:
+        return None
+
+    def drain(self, timeout_s: float) -> bool:
+        return True
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def kind(self, kind: str) -> list[dict[str, Any]]:
+        return [check(message.payload) for message in self.messages if message.kind == kind]
+
+
+@contextmanager
+def engine_on(tmp_path: Path, *options: str, until_end: bool = True) -> Iterator[tuple[Engine, Memory, Orders]]:
+    config = load(None, [*DEMO, "schedule.off_file=null", *options])
+    sink, orders = Memory(), Orders()
+    with Engine(config, sink, sender_of(config), StateFolder(tmp_path), orders, until_end=until_end) as engine:
+        yield engine, sink, orders
+
+
+def run(engine: Engine, until: Callable[[], bool] = lambda: False, limit_s: float = 30.0) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while engine.step() and not until():
+        assert time.monotonic() < deadline_s, "the engine did not get there"
+
+
+def test_every_processed_frame_of_a_recording_is_a_valid_message(tmp_path: Path) -> None:
+    with engine_on(tmp_path, "source.demo.duration_s=8", "publish.idle_s=0") as (engine, sink, _):
+        run(engine)
+        engine.finish()
+    frames = sink.kind("frame")
+    assert len(frames) == 80
+    assert [frame["sequence"] for frame in frames] == list(range(80))
+    assert max(frame["audience"]["count"] for frame in frames) >= 2
+    assert engine.dropped == 0
+
+
+def test_the_level_decides_which_kinds_exist(tmp_path: Path) -> None:
+    kinds: dict[str, set[str]] = {}
+    for level in ("aggregate", "frame", "viewer"):
+        with engine_on(tmp_path / level, "source.demo.duration_s=8", f"privacy.level={level}") as (engine, sink, _):
+            run(engine)
+        kinds[level] = {message.kind for message in sink.messages}
+    assert kinds == {"aggregate": {"enabled"}, "frame": {"enabled", "frame"}, "viewer": {"enabled", "frame", "viewer"}}
+
+
+def test_switching_off_closes_the_camera_and_says_so(tmp_path: Path) -> None:
+    with engine_on(tmp_path, until_end=False) as (engine, sink, orders):
+        run(engine, until=lambda: engine.captured > 5)
+        orders.enabled("enabled/set", b"off")
+        run(engine, until=lambda: engine.capture is None)
+        captured = engine.captured
+        engine.step()
+        assert engine.captured == captured
+        orders.enabled("enabled/set", b"on")
+        run(engine, until=lambda: engine.captured > captured)
+    assert [(m["enabled"], m["measuring"]) for m in sink.kind("enabled")] == [(True, True), (False, False), (True, True)]
+
+
+def test_the_switch_survives_a_restart(tmp_path: Path) -> None:
+    with engine_on(tmp_path, until_end=False) as (engine, _, orders):
+        orders.enabled("enabled/set", b'{"enabled": false}')
+        run(engine, until=lambda: engine.capture is None)
+    with engine_on(tmp_path, until_end=False) as (engine, sink, _):
+        engine.step()
+        assert engine.captured == 0
+    assert [m["reason"] for m in sink.kind("enabled")] == ["command"]
+
+
+def test_a_local_file_closes_the_camera(tmp_path: Path) -> None:
+    off = tmp_path / "off"
+    off.touch()
+    with engine_on(tmp_path, f"schedule.off_file={off}", until_end=False) as (engine, sink, _):
+        engine.step()
+        assert engine.capture is None
+    assert [m["reason"] for m in sink.kind("enabled")] == ["file"]
+
+
+def test_open_windows_are_completed_by_the_next_process(tmp_path: Path) -> None:
+    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=3600") as (engine, _, _orders):
+        run(engine)
+    saved = json.loads((tmp_path / "windows.json").read_text())
+    assert saved["open"]
+    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=60", until_end=True) as (engine, sink, _orders):
+        engine.step()
+    assert sum(window["length_s"] == 3600 for window in sink.kind("window")) == 1
+
+
+def test_a_damaged_state_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "windows.json").write_text("{not json")
+    (tmp_path / "enabled.json").write_text('{"a": 1}')
+    with engine_on(tmp_path, "source.demo.duration_s=1") as (engine, sink, _):
+        run(engine)
+    assert sink.kind("enabled")[0]["measuring"]
+
+
+def test_a_new_configuration_takes_over_without_a_gap_in_the_sequence(tmp_path: Path) -> None:
+    with engine_on(tmp_path, "publish.idle_s=0", until_end=False) as (engine, sink, _):
+        run(engine, until=lambda: engine.captured > 5)
+        engine.reconfigure(load(None, [*DEMO, "schedule.off_file=null", "publish.idle_s=0", "source.demo.people=1"]))
+        captured = engine.captured
+        run(engine, until=lambda: engine.captured > captured + 5)
+    sequences = [frame["sequence"] for frame in sink.kind("frame")]
+    assert sequences == list(range(len(sequences)))
+
+
+def test_what_cannot_change_while_running_is_refused_and_the_old_stays(tmp_path: Path) -> None:
+    with engine_on(tmp_path, until_end=False) as (engine, _, _orders):
+        before = engine.config
+        with pytest.raises(ConfigError, match="mqtt: cannot change while running"):
+            engine.reconfigure(load(None, [*DEMO, "schedule.off_file=null", "mqtt.host=elsewhere"]))
+        assert engine.config is before
+        run(engine, until=lambda: engine.captured > 3)
+
+
+def test_health_tells_what_gating_saved(tmp_path: Path) -> None:
+    with engine_on(tmp_path, "source.demo.duration_s=12", "publish.health_s=1", "source.demo.people=0") as (
+        engine,
+        sink,
+        _,
+    ):
+        engine._health_due_s = 0  # the demo runs faster than the clock
+        run(engine, until=lambda: engine.pipeline.work.frames >= 100)
+        engine._health_due_s = 0
+        engine.step()
+    health = sink.kind("health")[-1]
+    assert health["frames"] > 0
+    assert health["detections_saved"] > 0
+    assert health["memory_mb"] > 10
+
+
+def test_content_is_followed(tmp_path: Path) -> None:
+    with engine_on(tmp_path, "source.demo.duration_s=8", "privacy.level=viewer") as (engine, sink, orders):
+        orders.content("content", b'{"id": "sale"}')
+        run(engine)
+    viewers = sink.kind("viewer")
+    assert viewers
+    assert all(share["id"] == "sale" for viewer in viewers for share in viewer["content"])
+
+
+def test_a_video_that_is_none_is_one_line_when_the_engine_opens(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no such file"), engine_on(
+        tmp_path, "source.kind=opencv", "source.opencv.uri=/none.mp4"
+    ):
+        pass
+
+
+def test_orders_are_bounded_and_bad_ones_dropped() -> None:
+    orders = Orders()
+    for _ in range(100):
+        orders.enabled("t", b"off")
+    orders.content("c", b"\xff\xff")
+    orders.content("c", b'{"id": 7}')
+    assert orders.drain() == [False] * 32
+    orders.content("c", b'{"id": "a"}')
+    assert orders.drain() == [Content("a")]
