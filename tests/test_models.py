@@ -206,3 +206,15 @@ def test_no_two_manifests_describe_the_same_name():
     folder = models.shipped_folder()
     names = [set(yaml.safe_load((folder / name).read_text())["models"]) for name in ("manifest.yaml", "published.yaml")]
     assert not names[0] & names[1]
+
+
+# One large convolution, no model: what the benchmark holds the models' speed against.
+YARDSTICK = "peak-conv.tflite"
+
+
+def test_nothing_ships_that_no_manifest_describes():
+    folder = models.shipped_folder()
+    described = {file.name for spec in shipped_specs() for network in spec.networks for file in network.files}
+    cards = {spec.card for spec in shipped_specs()}
+    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert there - {models.MANIFEST, models.PUBLISHED, YARDSTICK} <= described | cards

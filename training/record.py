@@ -31,11 +31,11 @@ def recorded(text: str, name: str, data: bytes) -> str:
 def main() -> None:
     manifest = MODELS / MANIFEST
     text = manifest.read_text(encoding="utf-8")
-    for path in sorted(MODELS.glob("*.tflite")):
-        text = recorded(text, path.name, path.read_bytes())
+    specs = load_manifest(manifest).values()
+    for name in sorted({file.name for spec in specs for network in spec.networks for file in network.files}):
+        text = recorded(text, name, (MODELS / name).read_bytes())
+        sys.stdout.write(f"{name}: recorded in {manifest}\n")
     manifest.write_text(text, encoding="utf-8")
-    for name, spec in load_manifest(manifest).items():
-        sys.stdout.write(f"{name}: {', '.join(file.name for network in spec.networks for file in network.files)}\n")
 
 
 if __name__ == "__main__":
