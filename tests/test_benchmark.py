@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from edge_agender import benchmark
+from edge_agender.benchmark_report import Report, as_json, as_table, compare, latency, read, schema_text
+from edge_agender.config import load
+from edge_agender.errors import UsageError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "ROUND_FRAMES", 6)
+        patch.setattr(benchmark, "MOST_ROUNDS", 2)
+        patch.setattr(benchmark, "MODEL_RUNS", 10)
+        patch.setattr(benchmark, "LIVE_SECONDS", 0.5)
+        return benchmark.measure(load(None, ["source.kind=demo"]), [0, 2], progress=False)
+
+
+def test_the_json_is_what_its_schema_says(report: Report) -> None:
+    schema = json.loads((ROOT / "docs/benchmark.schema.json").read_text())
+    Draft202012Validator(schema).validate(json.loads(as_json(report)))
+
+
+def test_the_documented_schema_is_the_codes_own() -> None:
+    assert (ROOT / "docs/benchmark.schema.json").read_text() == schema_text()
+
+
+def test_stages_are_measured_and_cost_depends_on_the_audience(report: Report) -> None:
+    empty, pair = report.scenarios
+    assert (empty.faces, pair.faces) == (0, 2)
+    assert {"capture", "scale", "gate", "detect", "track", "encode", "publish"} <= set(empty.stages)
+    assert {"crop", "estimate"} <= set(pair.stages)
+    assert "estimate" not in empty.stages
+    assert 1.0 <= pair.found <= 2.5
+    assert all(stage.median_ms <= stage.p95_ms <= stage.p99_ms for stage in pair.stages.values())
+    assert sum(stage.median_ms for stage in pair.stages.values()) <= 1.5 * pair.frame.median_ms
+
+
+def test_models_are_held_against_a_large_convolution(report: Report) -> None:
+    assert [model.name for model in report.models] == ["face-ssd", "agender-ssrnet"]
+    assert report.peak_gmac_per_s > 0.1
+    for model in report.models:
+        assert model.multiply_adds is not None
+        assert model.gmac_per_s == pytest.approx(model.multiply_adds / model.median_ms / 1e6, rel=0.01)
+
+
+def test_table_and_comparison_name_every_scenario(report: Report) -> None:
+    table = as_table(report)
+    assert "0 faces" in table
+    assert "2 faces" in table
+    assert "large convolution" in table
+    assert "    1.00" in compare(report, report)
+
+
+def test_reports_are_read_back(report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(as_json(report))
+    assert read(path) == report
+    path.write_text("{}")
+    with pytest.raises(UsageError, match="not a benchmark"):
+        read(path)
+
+
+def test_percentiles_of_known_durations() -> None:
+    found = latency([i / 1000 for i in range(1, 101)], 0.1)
+    assert (found.median_ms, found.p95_ms, found.p99_ms, found.share) == (51.0, 96.0, 100.0, 0.51)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from edge_agender.settings import ScheduleConfig
+from edge_agender.state import StateFolder
+from edge_agender.switch import Switch
+
+TUESDAY = datetime(2026, 11, 24, 12, 0)
+NIGHT = datetime(2026, 11, 24, 23, 0)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "a" / "b")
+    assert folder.load("x") is None
+    assert folder.save("x", {"n": [1, 2]})
+    assert StateFolder(tmp_path / "a" / "b").load("x") == {"n": [1, 2]}
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 5000, b" " * (2 << 20)])
+def test_a_damaged_file_is_nothing_and_one_warning(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    folder = StateFolder(tmp_path)
+    with caplog.at_level(logging.DEBUG):
+        assert folder.load("x") is None
+        assert folder.load("x") is None
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG"]
+
+
+def test_a_disk_that_takes_nothing_is_no_exception(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert not StateFolder(tmp_path / "file").save("x", 1)
+
+
+def test_the_remote_switch_is_remembered(tmp_path: Path) -> None:
+    config = ScheduleConfig(off_file=None)
+    Switch(config, StateFolder(tmp_path)).set_remote(False)
+    state = Switch(config, StateFolder(tmp_path)).state(TUESDAY)
+    assert (state.enabled, state.measuring, state.reason) == (False, False, "command")
+
+
+def test_hours_and_file_close_the_camera_whatever_the_remote_says(tmp_path: Path) -> None:
+    off = tmp_path / "off"
+    switch = Switch(ScheduleConfig(hours=("mon-fri 08:00-20:00",), off_file=off), StateFolder(tmp_path))
+    assert switch.state(TUESDAY).measuring
+    assert switch.state(NIGHT).reason == "hours"
+    off.touch()
+    assert switch.state(TUESDAY).reason == "file"
+    assert switch.state(TUESDAY).enabled
