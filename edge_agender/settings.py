@@ -149,8 +149,8 @@ class ViewerConfig(Section):
 class LookingConfig(Section):
     """When a face looks at the sign, by how frontal it is (0..1): from one value on, until it falls below a lower one."""
 
-    starts_at: Fraction = 0.6
-    ends_at: Fraction = 0.45
+    starts_at: Fraction = 0.42
+    ends_at: Fraction = 0.36
     smooth_s: NotNegative = 0.2
     max_gap_s: Positive = 0.6
 

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agender.looking import frontalness
+from edge_agender.preprocess import crop_face
+from edge_agender.records import Box, Picture
+from edge_agender.settings import AudienceConfig
+from edge_agender.viewers import Gaze
+
+VIDEO = Path(__file__).parents[2] / "shared" / "videos" / "head-pose-face-detection-female.gif"
+
+# By hand and eye, frame by frame: left, top, right, bottom of the face, and whether she looks at the camera; None
+# where two people would not agree (about 25 degrees aside).
+LABELS: list[tuple[tuple[int, int, int, int], bool | None]] = [
+    ((176, 59, 234, 151), False),
+    ((173, 61, 229, 151), False),
+    ((171, 62, 227, 152), False),
+    ((170, 63, 227, 152), False),
+    ((172, 62, 227, 151), False),
+    ((175, 60, 230, 151), False),
+    ((182, 56, 240, 150), False),
+    ((188, 59, 246, 150), None),
+    ((192, 58, 254, 149), True),
+    ((198, 58, 263, 150), True),
+    ((205, 60, 267, 151), True),
+    ((213, 62, 271, 153), False),
+    ((216, 62, 274, 154), False),
+    ((219, 62, 275, 153), False),
+    ((219, 61, 275, 153), False),
+    ((217, 61, 275, 154), False),
+    ((214, 60, 275, 155), False),
+    ((211, 61, 273, 151), None),
+    ((206, 60, 268, 149), True),
+    ((200, 58, 264, 149), True),
+    ((196, 57, 259, 147), True),
+    ((191, 57, 251, 147), None),
+    ((190, 59, 248, 147), False),
+]
+
+
+@pytest.fixture(scope="module")
+def head_turn() -> list[Picture]:
+    if not VIDEO.exists():
+        pytest.skip("the head-turning video is not beside this checkout (../shared)")
+    capture = cv2.VideoCapture(str(VIDEO))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(np.asarray(read[1], np.uint8))
+    capture.release()
+    assert len(frames) == len(LABELS)
+    return frames
+
+
+def luma_crop(frame: Picture, box: Box) -> Picture:
+    return np.asarray(cv2.cvtColor(crop_face(frame, box), cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def measured(frames: list[Picture], shift: float = 0.0, grow: float = 0.0) -> list[float]:
+    """Frontalness of every frame, its box shifted and grown by parts of its height."""
+    values = []
+    for frame, (corners, _) in zip(frames, LABELS, strict=True):
+        box = Box(*map(float, corners))
+        by, wider = shift * box.height, grow * box.height / 2
+        box = Box(box.x1 + by - wider, box.y1 - wider, box.x2 + by + wider, box.y2 + wider)
+        values.append(frontalness(luma_crop(frame, box)))
+    return values
+
+
+def test_every_labelled_frame_is_judged_right(head_turn: list[Picture]) -> None:
+    limits = AudienceConfig().looking
+    for value, (_, looks) in zip(measured(head_turn), LABELS, strict=True):
+        assert looks is None or (value >= limits.starts_at) == looks
+        assert looks is not False or value <= limits.ends_at
+
+
+@pytest.mark.parametrize(("shift", "grow"), [(0.04, 0.0), (-0.04, 0.0), (0.0, 0.08), (0.0, -0.08), (0.03, 0.05)])
+def test_most_are_right_with_a_detectors_jitter(head_turn: list[Picture], shift: float, grow: float) -> None:
+    limit = AudienceConfig().looking.starts_at
+    judged = [
+        (value >= limit) == looks
+        for value, (_, looks) in zip(measured(head_turn, shift, grow), LABELS, strict=True)
+        if looks is not None
+    ]
+    assert sum(judged) >= len(judged) - 2
+
+
+def test_a_head_that_turns_to_and_fro_glances_twice(head_turn: list[Picture]) -> None:
+    gaze = Gaze(AudienceConfig().looking)
+    looked_s = sum(gaze.note(value, 1 / 12) for value in measured(head_turn))
+    assert gaze.glances == 2
+    # Frames 8 to 10 and 18 to 20, and up to one more on either side for smoothing and the doubtful ones.
+    assert 5 / 12 <= looked_s <= 10 / 12
+
+
+def pattern(seed: int = 1) -> Picture:
+    random = np.random.default_rng(seed)
+    half = cv2.resize(random.integers(40, 200, (16, 8), np.uint8), (32, 64), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.hstack([half, half[:, ::-1]]), np.uint8)
+
+
+def test_a_mirror_image_is_frontal_wherever_its_axis_is_within_the_jitter() -> None:
+    symmetric = pattern()
+    assert frontalness(symmetric) > 0.95
+    for shift in (-3, 3):
+        assert frontalness(np.roll(symmetric, shift, axis=1)) > 0.9
+    assert frontalness(np.roll(symmetric, 12, axis=1)) < 0.5
+
+
+def test_light_from_one_side_makes_no_difference() -> None:
+    shade = np.linspace(0.4, 1.2, 64)[None]
+    shaded = np.asarray(np.clip(pattern() * shade, 0, 255), np.uint8)
+    assert frontalness(shaded) == pytest.approx(frontalness(pattern()), abs=0.15)
+
+
+def test_unlike_halves_are_not() -> None:
+    left, right = pattern(1), pattern(2)
+    assert frontalness(np.hstack([left[:, :32], right[:, 32:]])) < 0.4
+
+
+@pytest.mark.parametrize("luma", [0, 128, 255])
+def test_a_blank_crop_looks_nowhere(luma: int) -> None:
+    assert frontalness(np.full((64, 64), luma, np.uint8)) == 0.0
+
+
+@pytest.mark.parametrize("size", [32, 96, 224])
+def test_crops_of_other_networks_are_measured_alike(size: int) -> None:
+    resized = np.asarray(cv2.resize(pattern(), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    assert frontalness(resized) > 0.85
