@@ -92,6 +92,29 @@ def _add_benchmark(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="also print ratios to an older result")
 
 
+def _add_models(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("models", help="which models there are; install published ones")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="every model known: shipped, added, or to be had")
+    info = actions.add_parser("info", help="what is known of a model, and its card")
+    info.add_argument("name")
+    add = actions.add_parser("add", help="install a published model, every file checked by its SHA-256")
+    add.add_argument("name")
+    add.add_argument("--from", type=Path, dest="folder", metavar="DIR", help="take the published files from a folder")
+
+
+def _add_evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("evaluate", help="accuracy on your own labelled pictures, as JSON")
+    kinds = parser.add_subparsers(dest="kind", metavar="faces|boxes", required=True)
+    faces = kinds.add_parser("faces", help="age and gender; LABELS.csv has path, age, gender (male|female)[, group]")
+    boxes = kinds.add_parser("boxes", help="average precision of the detector; LABELS.json as WIDER's")
+    for kind, suffix in ((faces, "csv"), (boxes, "json")):
+        kind.add_argument("labels", type=Path, metavar=f"LABELS.{suffix}")
+        kind.add_argument("--root", type=Path, help="folder that the paths start from; default: that of the labels")
+        kind.add_argument("--detector", choices=("ssd", "res10", "haar"), default="ssd")
+        kind.add_argument("--estimator", metavar="NAME", help="a model of `edge-agender models list`")
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -100,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--benchmark", action="store_true", help="how fast is this board? same as the verb benchmark")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for add in (_add_run, _add_check, _add_selftest, _add_predict, _add_benchmark):
+    for add in (_add_run, _add_check, _add_selftest, _add_predict, _add_evaluate, _add_models, _add_benchmark):
         add(verbs)
     return parser
 

@@ -6,7 +6,9 @@ import json
 import logging
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from edge_agender.cli import SYSTEM_CONFIG, configure_logging
 from edge_agender.config import load, source_overrides
@@ -14,6 +16,9 @@ from edge_agender.errors import MediaError, UsageError
 from edge_agender.settings import Config
 
 log = logging.getLogger(__name__)
+
+# Below this a score is noise on any detector; average precision needs all above it.
+LEAST_SCORE = 0.02
 
 
 def load_config(options: Namespace) -> Config:
@@ -65,24 +70,68 @@ def predict(options: Namespace) -> int:
     configure_logging("warning")
     if options.score_threshold is not None and not 0 <= options.score_threshold <= 1:
         raise UsageError(f"--score-threshold {options.score_threshold}: give a number from 0 to 1")
-    from edge_agender.detectors import open_detector
-    from edge_agender.estimator import Estimator
-    from edge_agender.models import find_model
-    from edge_agender.predict import picture_files, predict_file
-    from edge_agender.settings import DetectorConfig, EstimatorConfig
+    from edge_agender.predict import picture_files
 
-    detector = open_detector(
-        DetectorConfig(kind=options.detector, score_threshold=options.score_threshold, min_face_px=1)
-    )
-    estimator = Estimator(find_model(options.estimator or EstimatorConfig().model))
+    predict_one = _predictor(options, options.score_threshold)
     unreadable = 0
     for path in picture_files(options.images):
         try:
-            print(json.dumps(predict_file(path, detector, estimator)), flush=True)
+            print(json.dumps(predict_one(path)), flush=True)
         except MediaError as error:
             unreadable += 1
             print(f"edge-agender: {error}", file=sys.stderr)
     return MediaError.exit_code if unreadable else 0
+
+
+def _predictor(options: Namespace, threshold: float | None) -> Callable[[Path], dict[str, Any]]:
+    """Return what predicts one picture file with the detector and the estimator that are asked for."""
+    from edge_agender.detectors import open_detector
+    from edge_agender.estimator import Estimator
+    from edge_agender.models import find_model
+    from edge_agender.predict import predict_file
+    from edge_agender.settings import DetectorConfig, EstimatorConfig
+
+    detector = open_detector(DetectorConfig(kind=options.detector, score_threshold=threshold, min_face_px=1))
+    estimator = Estimator(find_model(options.estimator or EstimatorConfig().model))
+    return lambda path: predict_file(path, detector, estimator)
+
+
+def evaluate(options: Namespace) -> int:
+    """Figures on labelled pictures, as one JSON object."""
+    configure_logging("warning")
+    from edge_agender.evaluate import evaluate_boxes, evaluate_faces
+
+    # Average precision looks at every threshold, so the detector must not apply its own.
+    threshold = LEAST_SCORE if options.kind == "boxes" else None
+    measure = {"faces": evaluate_faces, "boxes": evaluate_boxes}[options.kind]
+    progress = _show_progress if sys.stderr.isatty() else None
+    print(json.dumps(measure(options.labels, _predictor(options, threshold), options.root, progress), indent=1))
+    return 0
+
+
+def _show_progress(done: int, total: int) -> None:
+    print(f"\r{done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+
+def models(options: Namespace) -> int:
+    """List models, tell about one, or install a published one."""
+    configure_logging("warning")
+    from edge_agender.model_store import add_model, list_models, model_info
+
+    if options.action == "list":
+        for row in list_models():
+            size = "" if row.size_bytes is None else f"{row.size_bytes / 1000:.0f} kB"
+            print(f"{row.name:28}{row.role:11}{row.state:11}{size:>10}  {row.title}")
+    elif options.action == "info":
+        told = model_info(options.name)
+        card = told.pop("card")
+        print(json.dumps(told, indent=1, default=str))
+        if card:
+            print(f"\n{card}")
+    else:
+        spec = add_model(options.name, options.folder)
+        print(f"{spec.name}: installed in {spec.folder}")
+    return 0
 
 
 def selftest(options: Namespace) -> int:

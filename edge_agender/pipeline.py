@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
+import numpy as np
+
 from edge_agender.gating import Cadence
+from edge_agender.looking import frontalness
 from edge_agender.preprocess import crop_face
 from edge_agender.quality import detail, sharpness
 from edge_agender.records import Detection, Estimate, Face, Frame, Picture
@@ -124,6 +128,8 @@ class Pipeline:
             qualities = [
                 detail(track.found, track.score) * sharpness(crop) for track, crop in zip(seen, crops, strict=True)
             ]
+            for track, crop in zip(seen, crops, strict=True):
+                track.frontal = frontalness(np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8))
         if self.aiming:
             self.conditions = {
                 track.id: (2 * sharpness(crop) - 1, float(crop.mean()) / 255)
