@@ -15,6 +15,16 @@ LETTERBOX_LUMA = 114
 def resize(image: Picture, size: tuple[int, int]) -> Picture:
     """Scale to (width, height): averaging when shrinking, so that no pixel is skipped; linear when growing."""
     width, height = size
+    # Halving has a kernel of its own in OpenCV: together with a small last step it is four to eight times as fast as
+    # averaging at once, and the same picture within the rounding of odd sides (docs/performance.md).
+    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
+        half = (image.shape[1] // 2, image.shape[0] // 2)
+        even = image.shape[1] % 2 == image.shape[0] % 2 == 0
+        image = np.asarray(
+            cv2.resize(image, half, interpolation=cv2.INTER_AREA if even else cv2.INTER_LINEAR), np.uint8
+        )
+    if image.shape[1::-1] == (width, height):
+        return image
     shrinks = image.shape[1] > width or image.shape[0] > height
     out = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.asarray(out, np.uint8)
