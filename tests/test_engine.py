@@ -20,7 +20,13 @@ from edge_agender.message import Message
 from edge_agender.orders import Orders
 from edge_agender.state import StateFolder
 
-DEMO = ["source.kind=demo", "source.demo.pace=false", "source.rate_hz=10", "source.width_px=640", "source.height_px=480"]
+DEMO = [
+    "source.kind=demo",
+    "source.demo.pace=false",
+    "source.rate_hz=10",
+    "source.width_px=640",
+    "source.height_px=480",
+]
 
 
 class Memory:
@@ -95,7 +101,11 @@ def test_switching_off_closes_the_camera_and_says_so(tmp_path: Path) -> None:
         assert engine.captured == captured
         orders.enabled("enabled/set", b"on")
         run(engine, until=lambda: engine.captured > captured)
-    assert [(m["enabled"], m["measuring"]) for m in sink.kind("enabled")] == [(True, True), (False, False), (True, True)]
+    assert [(m["enabled"], m["measuring"]) for m in sink.kind("enabled")] == [
+        (True, True),
+        (False, False),
+        (True, True),
+    ]
 
 
 def test_the_switch_survives_a_restart(tmp_path: Path) -> None:
@@ -122,7 +132,11 @@ def test_open_windows_are_completed_by_the_next_process(tmp_path: Path) -> None:
         run(engine)
     saved = json.loads((tmp_path / "windows.json").read_text())
     assert saved["open"]
-    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=60", until_end=True) as (engine, sink, _orders):
+    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=60", until_end=True) as (
+        engine,
+        sink,
+        _orders,
+    ):
         engine.step()
     assert sum(window["length_s"] == 3600 for window in sink.kind("window")) == 1
 
@@ -180,8 +194,9 @@ def test_content_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_video_that_is_none_is_one_line_when_the_engine_opens(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="no such file"), engine_on(
-        tmp_path, "source.kind=opencv", "source.opencv.uri=/none.mp4"
+    with (
+        pytest.raises(MediaError, match="no such file"),
+        engine_on(tmp_path, "source.kind=opencv", "source.opencv.uri=/none.mp4"),
     ):
         pass
 

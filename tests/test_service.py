@@ -111,9 +111,10 @@ def test_the_off_switch_over_the_broker(broker: Broker, tmp_path: Path) -> None:
 def test_sighup_takes_a_valid_file_over_and_refuses_another(broker: Broker, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("publish: {idle_s: 0.2}\n")
-    with Ear(broker.port, "edge-agender/#") as ear, daemon(
-        tmp_path / "s", broker.port, "publish.health_s=1", arguments=("--config", str(path))
-    ) as process:
+    with (
+        Ear(broker.port, "edge-agender/#") as ear,
+        daemon(tmp_path / "s", broker.port, "publish.health_s=1", arguments=("--config", str(path))) as process,
+    ):
         wait_until(lambda: len(payloads(ear, "frame")) > 2, 20)
         path.write_text("publish: {idle: 3}\n")
         process.send_signal(signal.SIGHUP)
@@ -131,9 +132,10 @@ def test_the_walking_pair_over_a_real_broker(broker: Broker, tmp_path: Path, vid
     """Done when, 2: a valid message for every processed frame of the clip, and a woman and a man at its end."""
     options = ("publish.idle_s=0", "privacy.level=viewer", "source.kind=opencv", "source.opencv.pace=false")
     uri = f"source.opencv.uri={videos / 'face-demographics-walking.gif'}"
-    with Ear(broker.port, "edge-agender/#") as ear, daemon(
-        tmp_path / "s", broker.port, *options, uri, arguments=("--until-end",)
-    ) as process:
+    with (
+        Ear(broker.port, "edge-agender/#") as ear,
+        daemon(tmp_path / "s", broker.port, *options, uri, arguments=("--until-end",)) as process,
+    ):
         assert process.wait(60) == 0
         wait_until(lambda: len(payloads(ear, "frame")) >= 35)
         wait_until(lambda: len(payloads(ear, "viewer")) >= 2)
@@ -146,9 +148,10 @@ def test_the_walking_pair_over_a_real_broker(broker: Broker, tmp_path: Path, vid
 def test_people_seen_from_above_are_nobody(broker: Broker, tmp_path: Path, videos: Path) -> None:
     options = ("publish.idle_s=0", "source.kind=opencv", "source.opencv.pace=false", "gating.cadence=false")
     uri = f"source.opencv.uri={videos / 'one-by-one-person-detection.mp4'}"
-    with Ear(broker.port, "edge-agender/#") as ear, daemon(
-        tmp_path / "s", broker.port, *options, uri, arguments=("--until-end",)
-    ) as process:
+    with (
+        Ear(broker.port, "edge-agender/#") as ear,
+        daemon(tmp_path / "s", broker.port, *options, uri, arguments=("--until-end",)) as process,
+    ):
         assert process.wait(100) == 0
         wait_until(lambda: states(ear)[-1:] == ["stopped"])
     frames = payloads(ear, "frame")

@@ -1,0 +1,32 @@
+import cv2
+import numpy as np
+import pytest
+
+from edge_agender.quality import detail, sharpness
+from edge_agender.records import Box
+from edge_agender.stages import StageTimes
+
+
+def test_detail_grows_with_size_up_to_what_the_network_sees() -> None:
+    values = [detail(Box(0, 0, side, side), 0.9) for side in (8, 16, 32, 48, 200)]
+    assert values == sorted(values)
+    assert values[-1] == values[-2] == pytest.approx(0.9)
+
+
+def test_blur_halves_a_crop_at_most() -> None:
+    sharp = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 6)
+    assert sharpness(sharp) == 1.0
+    assert 0.5 <= sharpness(blurred) < 0.6
+
+
+def test_stages_are_kept_within_bounds() -> None:
+    times = StageTimes(keep=3)
+    for value in range(5):
+        times.add("detect", float(value))
+    with times.measure("track"):
+        pass
+    assert times.samples()["detect"] == [2.0, 3.0, 4.0]
+    assert len(times.samples()["track"]) == 1
+    times.clear()
+    assert times.samples() == {}

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from message_check import check
+
+from edge_agender.config import load
+from edge_agender.engine import sender_of
+from edge_agender.pipeline import Observation
+from edge_agender.records import Box, Estimate, Face
+from edge_agender.reporter import Reporter, versions
+
+START_S = 1_700_000_000.0 // 60 * 60
+
+
+def observation(number: int, people: int = 1, rate_hz: float = 10.0) -> Observation:
+    now_s = number / rate_hz
+    faces = tuple(
+        Face(i, Box(0, 0, 100, 120), 0.9, Estimate(30.0, 5.0, 0.9), 0.0, number + 1, now_s) for i in range(people)
+    )
+    return Observation(number, now_s, START_S + now_s, faces, True, 100.0, (640, 480))
+
+
+def reporter(*options: str) -> Reporter:
+    config = load(None, ["source.kind=demo", *options])
+    return Reporter(config, sender_of(config))
+
+
+def test_a_minute_of_a_person_is_one_window_with_one_viewer() -> None:
+    work = reporter("privacy.level=viewer", "privacy.min_cell=1")
+    messages = [m for i in range(300) for m in work.observe(observation(i))]
+    messages += [m for i in range(300, 900) for m in work.observe(observation(i, people=0))]
+    messages += list(work.windows_due(START_S + 90))
+    viewers, windows = ([check(m.payload) for m in messages if m.kind == kind] for kind in ("viewer", "window"))
+    assert len(viewers) == len(windows) == 1
+    assert abs(viewers[0]["dwell_s"] - 29.9) < 0.2
+    assert windows[0]["viewers"] == 1
+    assert windows[0]["versions"]["estimator"] == "agender-ssrnet"
+    assert len(work.windows) == 1
+
+
+def test_a_restart_completes_the_window_once() -> None:
+    first = reporter("privacy.min_cell=1")
+    for i in range(300):
+        list(first.observe(observation(i)))
+    list(first.end_visits())
+    second = reporter("privacy.min_cell=1")
+    second.restore(first.snapshot())
+    (message,) = second.windows_due(START_S + 90)
+    assert check(message.payload)["viewers"] == 1
+    assert not list(second.windows_due(START_S + 200))
+
+
+def test_a_snapshot_of_nonsense_is_passed_over() -> None:
+    for nonsense in (None, 3, [], {}, {"format": 99}, {"format": 1, "open": 7}):
+        reporter().restore(nonsense)
+
+
+def test_aggregate_tells_no_frame_and_shows_no_count() -> None:
+    work = reporter("privacy.level=aggregate")
+    assert not [m for i in range(50) for m in work.observe(observation(i))]
+    assert work.view is None
+
+
+def test_the_fingerprint_changes_with_what_bears_on_the_figures_only() -> None:
+    base, threshold, broker = (
+        versions(load(None, ["source.kind=demo", *o]))["configuration"]
+        for o in ([], ["detector.nms_iou=0.3"], ["mqtt.host=elsewhere"])
+    )
+    assert base == broker != threshold
