@@ -215,7 +215,7 @@ class Bench:
         self.frames += 1
 
     def rounds(self) -> tuple[list[float], int, bool]:
-        """Run rounds until two medians agree; return the last one's durations, how many it took, and whether they do."""
+        """Run rounds until two medians agree; return the last one's durations, their number, and whether they do."""
         last: float | None = None
         durations: list[float] = []
         for number in range(1, MOST_ROUNDS + 1):

@@ -147,7 +147,7 @@ class ViewerConfig(Section):
 
 
 class LookingConfig(Section):
-    """When a face looks at the sign, by how frontal it is (0..1): from one value on, until it falls below a lower one."""
+    """When a face looks at the sign, by how frontal it is (0..1): from one value until below a lower one."""
 
     starts_at: Fraction = 0.42
     ends_at: Fraction = 0.36

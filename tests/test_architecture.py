@@ -12,7 +12,7 @@ PACKAGE = ROOT / "edge_agender"
 
 VALUES = {"records", "opening", "geometry", "errors", "message", "measures", "contract", "live", "settings", "stages"}
 LOGIC = {
-    "assignment", "audience", "decode", "demography", "discovery", "evidence", "frame_policy", "frontal", "incoming", "kalman",
+    "assignment", "audience", "decode", "demography", "discovery", "evidence", "frame_policy", "incoming", "kalman",
     "messages", "mounting", "privacy", "record", "schemas", "tally", "tracking", "viewers",
     "windows",
 }  # fmt: skip

@@ -52,7 +52,9 @@ def test_light_that_changes_everywhere_is_no_motion() -> None:
 def test_each_part_can_be_turned_off() -> None:
     still = [scene(i) for i in range(60)]
     assert detections(GatingConfig(motion=False, cadence=False), still) == 60
-    assert detections(GatingConfig(motion=False, cadence=True, active_interval_s=0.1), still) == pytest.approx(30, abs=1)
+    assert detections(GatingConfig(motion=False, cadence=True, active_interval_s=0.1), still) == pytest.approx(
+        30, abs=1
+    )
 
 
 def test_motion_in_a_frame_passed_over_is_not_forgotten() -> None:

@@ -1,6 +1,6 @@
 """Make models/peak-conv.tflite: one large int8 convolution that `--benchmark` holds the models' speed against.
 
-    python -m training.peak_conv models/peak-conv.tflite
+python -m training.peak_conv models/peak-conv.tflite
 """
 
 from __future__ import annotations

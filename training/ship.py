@@ -1,6 +1,6 @@
 """Put a converted model where it ships from, and its size and SHA-256 into the manifest:
 
-    python -m training.ship face-ssd build/face-ssd.tflite
+python -m training.ship face-ssd build/face-ssd.tflite
 """
 
 from __future__ import annotations

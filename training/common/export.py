@@ -34,7 +34,7 @@ def folded(state: dict[str, torch.Tensor]) -> dict[str, tuple[Floats, Floats]]:
 
 
 def to_tflite(model: Any, calibration: Iterable[Floats] | None) -> bytes:
-    """Return a Keras model as a flatbuffer: int8 with ranges from `calibration` (inputs with batch), float32 where None.
+    """Return a Keras model as a flatbuffer: int8 with ranges from `calibration` inputs (with batch), else float32.
 
     Outputs keep the names of the model's output dictionary in the flatbuffer's signature.
     """

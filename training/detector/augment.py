@@ -71,7 +71,7 @@ def occlude(luma: Picture, boxes: Array, rng: np.random.Generator) -> None:
 
 
 def texture(luma: Picture, rng: np.random.Generator) -> None:
-    """Fill the canvas with something that is not a face: a flat tone, clouds of some grain, stripes, or shapes; in place."""
+    """Fill the canvas, in place, with what is not a face: a flat tone, clouds of some grain, stripes, or shapes."""
     height, width = luma.shape
     kind = rng.integers(4)
     if kind == 0:
@@ -81,7 +81,10 @@ def texture(luma: Picture, rng: np.random.Generator) -> None:
         small = rng.integers(0, 256, (max(height // grain, 2), max(width // grain, 2)), np.uint8)
         luma[:] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     elif kind == 2:
-        wave = np.sin(np.arange(width) * rng.uniform(0.02, 1.0))[None] + np.sin(np.arange(height) * rng.uniform(0.02, 1))[:, None]
+        wave = (
+            np.sin(np.arange(width) * rng.uniform(0.02, 1.0))[None]
+            + np.sin(np.arange(height) * rng.uniform(0.02, 1))[:, None]
+        )
         luma[:] = np.clip(127 + 60 * wave, 0, 255)
     else:
         luma[:] = rng.integers(0, 256)

@@ -25,15 +25,25 @@ CALIBRATION_SCENES = 200
 
 
 class KerasOps:
-    """Builds each layer with its trained weights. Torch pads both sides, so padding is explicit where strides differ."""
+    """Builds each layer with its trained weights. Torch pads both sides, so strided padding is explicit."""
 
     def __init__(self, layers: dict[str, tuple[Floats, Floats]]) -> None:
         import keras
 
         self._k, self._layers = keras.layers, layers
 
-    def conv(self, name: str, x: Any, out: int, kernel: int = 3, stride: int = 1, *, depthwise: bool = False,
-             act: bool = True, norm: bool = True) -> Any:
+    def conv(
+        self,
+        name: str,
+        x: Any,
+        out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        depthwise: bool = False,
+        act: bool = True,
+        norm: bool = True,
+    ) -> Any:
         weight, bias = self._layers[name]
         if kernel > 1 and stride > 1:
             x = self._k.ZeroPadding2D(kernel // 2)(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -65,8 +66,9 @@ def load(data: Path, rows: Iterable[dict[str, object]], held: bool | None = Fals
 class Sampler:
     """Makes augmented samples from scenes (many faces each) and portraits (one each, close)."""
 
-    def __init__(self, scenes: Sequence[Labelled], portraits: Sequence[Labelled], seed: int,
-                 size: tuple[int, int] = (320, 240)) -> None:
+    def __init__(
+        self, scenes: Sequence[Labelled], portraits: Sequence[Labelled], seed: int, size: tuple[int, int] = (320, 240)
+    ) -> None:
         self.scenes, self.portraits, self.size = list(scenes), list(portraits), size
         self.rng = np.random.default_rng(seed)
         self._order: list[int] = []
@@ -138,8 +140,8 @@ class Sampler:
         else:
             xs, ys = [0, width // 3, 2 * width // 3, width], [0, height // 3, 2 * height // 3, height]
         parts = []
-        for y1, y2 in zip(ys, ys[1:], strict=False):
-            for x1, x2 in zip(xs, xs[1:], strict=False):
+        for y1, y2 in pairwise(ys):
+            for x1, x2 in pairwise(xs):
                 view = canvas[y1:y2, x1:x2]
                 portrait = self.portraits and rng.random() < 0.4
                 boxes, ignore = self._portrait(view) if portrait else self._scene(view)
@@ -147,8 +149,9 @@ class Sampler:
         return parts
 
 
-def _offset(factor: float, extent: int, room: int, face: tuple[float, float] | None, whole: bool,
-            rng: np.random.Generator) -> float:
+def _offset(
+    factor: float, extent: int, room: int, face: tuple[float, float] | None, whole: bool, rng: np.random.Generator
+) -> float:
     """Return where the picture's edge lands along one axis, so that the chosen face is mostly in view."""
     scaled = extent * factor
     if face is not None and not whole:
@@ -158,8 +161,9 @@ def _offset(factor: float, extent: int, room: int, face: tuple[float, float] | N
     return float(rng.uniform(min(0, room - scaled), max(0, room - scaled)))
 
 
-def _place(view: Picture, item: Labelled, factor: float, rng: np.random.Generator, face: Array | None,
-           whole: bool = False) -> tuple[Array, Array]:
+def _place(
+    view: Picture, item: Labelled, factor: float, rng: np.random.Generator, face: Array | None, whole: bool = False
+) -> tuple[Array, Array]:
     """Draw a scaled picture into the view and return its boxes there and which of them to ignore."""
     height, width = view.shape
     fx, fy = (factor * float(np.exp(rng.normal(0, 0.06))) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Average precision, false alarms and misses: `python -m training.detector.evaluate --model FILE.tflite --data DIR ...`.
+"""Average precision, false alarms and misses: `python -m training.detector.evaluate --model FILE --data DIR ...`.
 
 AP is that of tools/score.py: 101 points, IoU 0.5, faces of at least 4, 8 and 15 % of the picture's height; smaller and
 ignored faces count neither way.
@@ -68,7 +68,9 @@ def torch_predictor(model: object, min_score: float = 0.02) -> Predict:
         inputs = (torch.from_numpy(luma.copy())[None, None].float() - 128) / 64
         with torch.inference_mode():
             maps = model.maps(inputs)  # type: ignore[attr-defined]
-        return finish([(score[0, 0].float().numpy(), box[0].permute(1, 2, 0).float().numpy()) for score, box in maps], min_score)
+        return finish(
+            [(score[0, 0].float().numpy(), box[0].permute(1, 2, 0).float().numpy()) for score, box in maps], min_score
+        )
 
     return predict
 
@@ -205,8 +207,11 @@ def main() -> None:
         report[f"found_{collection}"] = round(portrait_recall(predict, portraits, args.threshold), 4)
     frames = empty_frames(scenes, args.video)
     best = np.array([max(predict(frame)[0], default=0.0) for frame in frames])
-    report |= {"empty_frames": len(frames), "with_a_face": int((best >= args.threshold).sum()),
-               "threshold_for_1_of_200": round(float(np.quantile(best, 0.995)), 3)}
+    report |= {
+        "empty_frames": len(frames),
+        "with_a_face": int((best >= args.threshold).sum()),
+        "threshold_for_1_of_200": round(float(np.quantile(best, 0.995)), 3),
+    }
     print(json.dumps(report, indent=1))
 
 

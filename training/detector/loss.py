@@ -34,9 +34,16 @@ class Targets:
 def collate(samples: list[Sample]) -> tuple[Tensor, Targets]:
     """Return the net's input (n, 1, h, w) in -2..2 and the targets."""
     luma = torch.from_numpy(np.stack([sample.luma for sample in samples])[:, None])
-    faces, others = ([np.concatenate([np.full((int((sample.ignore == skip).sum()), 1), i, np.float32),
-                                      sample.boxes[sample.ignore == skip]], 1) for i, sample in enumerate(samples)]
-                     for skip in (False, True))
+    faces, others = (
+        [
+            np.concatenate(
+                [np.full((int((sample.ignore == skip).sum()), 1), i, np.float32), sample.boxes[sample.ignore == skip]],
+                1,
+            )
+            for i, sample in enumerate(samples)
+        ]
+        for skip in (False, True)
+    )
     face, other = (torch.from_numpy(np.concatenate(rows).astype(np.float32)) for rows in (faces, others))
     inputs = ((luma.float() - 128) / 64).to(memory_format=torch.channels_last)
     return inputs, Targets(face[:, 0].long(), face[:, 1:], other[:, 0].long(), other[:, 1:])

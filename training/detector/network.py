@@ -35,8 +35,18 @@ class Shape:
 class Ops(Protocol):
     """What `describe` needs; x is whatever the interpreter passes along (tensor, Keras tensor, shape)."""
 
-    def conv(self, name: str, x: Any, out: int, kernel: int = 3, stride: int = 1, *, depthwise: bool = False,
-             act: bool = True, norm: bool = True) -> Any: ...
+    def conv(
+        self,
+        name: str,
+        x: Any,
+        out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        depthwise: bool = False,
+        act: bool = True,
+        norm: bool = True,
+    ) -> Any: ...
     def add(self, x: Any, y: Any) -> Any: ...
     def enlarge(self, x: Any, like: Any) -> Any: ...
 
@@ -63,7 +73,7 @@ def describe(ops: Ops, x: Any, shape: Shape) -> list[tuple[Any, Any]]:
     """Walk the net over x, luma (n, 240, 320, 1) as (pixel - 128) / 64.
 
     Returns for each stride (scores, boxes): logits (n, h, w, 1), and distances from the cell's centre to the box's
-    left, top, right and bottom in strides (n, h, w, 4). Distances may be negative: a tiny face can lie beside the centre.
+    left, top, right and bottom in strides (n, h, w, 4). They may be negative: a tiny face can lie beside the centre.
     """
     x = ops.conv("stem", x, shape.stem, 3, 2)
     features = []
@@ -82,8 +92,10 @@ def describe(ops: Ops, x: Any, shape: Shape) -> list[tuple[Any, Any]]:
 def _head(ops: Ops, stride: int, x: Any, width: int) -> tuple[Any, Any]:
     x = _separable(ops, f"head{stride}_a", x, width)
     x = _separable(ops, f"head{stride}_b", x, width)
-    return (ops.conv(f"score{stride}", x, 1, 1, act=False, norm=False),
-            ops.conv(f"box{stride}", x, 4, 1, act=False, norm=False))
+    return (
+        ops.conv(f"score{stride}", x, 1, 1, act=False, norm=False),
+        ops.conv(f"box{stride}", x, 4, 1, act=False, norm=False),
+    )
 
 
 class ConvUnit(nn.Module):
@@ -109,8 +121,18 @@ class TorchOps:
 
     layers: nn.ModuleDict = field(default_factory=nn.ModuleDict)
 
-    def conv(self, name: str, x: Tensor, out: int, kernel: int = 3, stride: int = 1, *, depthwise: bool = False,
-             act: bool = True, norm: bool = True) -> Tensor:
+    def conv(
+        self,
+        name: str,
+        x: Tensor,
+        out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        depthwise: bool = False,
+        act: bool = True,
+        norm: bool = True,
+    ) -> Tensor:
         if name not in self.layers:
             self.layers[name] = ConvUnit(x.shape[1], out, kernel, stride, depthwise, act, norm)
         return self.layers[name](x)
@@ -157,8 +179,18 @@ class CountOps:
     macs: int = 0
     params: int = 0
 
-    def conv(self, name: str, x: Any, out: int, kernel: int = 3, stride: int = 1, *, depthwise: bool = False,
-             act: bool = True, norm: bool = True) -> Any:
+    def conv(
+        self,
+        name: str,
+        x: Any,
+        out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        depthwise: bool = False,
+        act: bool = True,
+        norm: bool = True,
+    ) -> Any:
         h, w, inp = x.shape
         h, w = -(-h // stride), -(-w // stride)
         weights = kernel * kernel * out * (1 if depthwise else inp)
@@ -193,7 +225,9 @@ def cells(height: int, width: int) -> Tensor:
     for stride in STRIDES:
         h, w = -(-height // stride), -(-width // stride)
         y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-        rows.append(torch.stack([(x.flatten() + 0.5) * stride, (y.flatten() + 0.5) * stride,
-                                 torch.full((h * w,), float(stride))], 1))
+        rows.append(
+            torch.stack(
+                [(x.flatten() + 0.5) * stride, (y.flatten() + 0.5) * stride, torch.full((h * w,), float(stride))], 1
+            )
+        )
     return torch.cat(rows)
-

@@ -63,10 +63,19 @@ def main() -> None:
             image = cv2.imread(str(path))
             box = label(net, image, args.min_score)
             if box is not None:
-                labels.append({"path": f"{collection}/{path.name}", "width": image.shape[1], "height": image.shape[0],
-                               "faces": [{"box": box, "ignore": False}]})
+                labels.append(
+                    {
+                        "path": f"{collection}/{path.name}",
+                        "width": image.shape[1],
+                        "height": image.shape[0],
+                        "faces": [{"box": box, "ignore": False}],
+                    }
+                )
         heights = [row["faces"][0]["box"][3] / row["height"] for row in labels if row["path"].startswith(collection)]
-        print(f"{collection}: {len(heights)} of {len(paths[: args.limit])} labelled, median height {np.median(heights):.2f}")
+        print(
+            f"{collection}: {len(heights)} of {len(paths[: args.limit])} labelled, "
+            f"median height {np.median(heights):.2f}"
+        )
     args.out.write_text(json.dumps(labels))
 
 

@@ -64,9 +64,15 @@ class Trainer:
 
     def save(self) -> None:
         state: dict[str, Any] = {
-            "model": self.model.state_dict(), "average": self.average.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "step": self.step, "used_s": self.used_s,
-            "history": self.history, "shape": asdict(self.model.shape), "options": asdict(self.options)}
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "used_s": self.used_s,
+            "history": self.history,
+            "shape": asdict(self.model.shape),
+            "options": asdict(self.options),
+        }
         save(self.out / "last.pt", state)
 
     def one_step(self, sampler: Sampler) -> tuple[float, float]:
@@ -97,7 +103,12 @@ class Trainer:
             if len(losses) == 50:
                 score, box = np.mean(losses, 0)
                 losses = []
-                row = {"step": self.step, "minutes": self.used_s / 60, "score_loss": float(score), "box_loss": float(box)}
+                row = {
+                    "step": self.step,
+                    "minutes": self.used_s / 60,
+                    "score_loss": float(score),
+                    "box_loss": float(box),
+                }
                 self.history.append(row)
                 self._show(row)
             if self.used_s - saved_s >= self.options.save_every_s:
@@ -118,8 +129,13 @@ class Trainer:
         done = min(self.used_s / (60 * self.options.minutes), 1.0)
         bar = "#" * int(30 * done) + "." * (30 - int(30 * done))
         speed = self.step * self.options.batch / max(self.used_s, 1e-9)
-        print(f"[{bar}] {self.used_s / 60:6.1f} min  step {self.step}  {speed:.0f} pictures/s  score {row['score_loss']:.3f}"
-              f"  box {row['box_loss']:.3f}", end="\r" if sys.stdout.isatty() else "\n", flush=True)
+        print(
+            f"[{bar}] {self.used_s / 60:6.1f} min  step {self.step}  {speed:.0f} pictures/s"
+            f"  score {row['score_loss']:.3f}"
+            f"  box {row['box_loss']:.3f}",
+            end="\r" if sys.stdout.isatty() else "\n",
+            flush=True,
+        )
 
 
 def plot(history: list[dict[str, float]], path: Path) -> None:
@@ -176,8 +192,11 @@ def main(argv: list[str] | None = None) -> None:
         scenes, held = load(args.data, rows, held=False), load(args.data, rows, held=True)
         portraits = load(args.data, read_labels(args.portraits), held=False) if args.portraits else []
     macs, params = count(shape)
-    print(f"{macs / 1e6:.1f} M multiply-adds, {params} parameters, {len(scenes)} scenes, {len(portraits)} portraits, "
-          f"{len(held)} scenes held back", flush=True)
+    print(
+        f"{macs / 1e6:.1f} M multiply-adds, {params} parameters, {len(scenes)} scenes, {len(portraits)} portraits, "
+        f"{len(held)} scenes held back",
+        flush=True,
+    )
     trainer = Trainer(args.out, options, shape)
     if args.resume:
         trainer.resume()

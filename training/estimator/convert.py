@@ -1,6 +1,6 @@
 """From trained weights to the int8 TFLite file that ships:
 
-    python -m training.estimator.convert --weights settle.pt --data DIR --patches FILE --out models/agender-ssrnet.tflite
+    python -m training.estimator.convert --weights settle.pt --data DIR --patches FILE --out agender-ssrnet.tflite
 
 Batch norm is folded into the convolutions, the network is walked once more with Keras layers, and TensorFlow's
 converter quantizes it: weights per channel, activations from the ranges that training crops show.
@@ -26,7 +26,7 @@ CALIBRATION_FACES = 600
 
 
 class KerasOps:
-    """Builds each layer with its trained weights. Torch pads both sides, so padding is explicit where strides differ."""
+    """Builds each layer with its trained weights. Torch pads both sides, so strided padding is explicit."""
 
     def __init__(self, layers: dict[str, tuple[Floats, Floats]]) -> None:
         import keras

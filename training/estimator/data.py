@@ -64,7 +64,9 @@ def read_people(data: Path, collections: Iterable[str] = ("aaf", "utkface")) -> 
     for name in collections:
         with (data / f"{name}.csv").open() as lines:
             for row in csv.DictReader(lines):
-                people.append(Person(row["path"], float(row["age"]), row["gender"] == "female", row.get("group") or "all"))
+                people.append(
+                    Person(row["path"], float(row["age"]), row["gender"] == "female", row.get("group") or "all")
+                )
     return people
 
 

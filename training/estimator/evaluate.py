@@ -83,7 +83,9 @@ def report(predictor: Predictor, faces: Faces) -> dict[str, Any]:
             "within_one_sd": round(float((np.abs(said - faces.years) <= spread)[chosen].mean()), 3),
             "bands": {f"{a}-{b}": _summary(said, p_female, faces, chosen & (faces.years >= a) & (faces.years <= b))
                       for a, b in BANDS},
-            "groups": {g: _summary(said, p_female, faces, chosen & (np.array(groups) == g)) for g in sorted(set(groups))},
+            "groups": {
+                g: _summary(said, p_female, faces, chosen & (np.array(groups) == g)) for g in sorted(set(groups))
+            },
         }  # fmt: skip
     return result
 

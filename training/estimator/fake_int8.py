@@ -1,4 +1,4 @@
-"""Training with the integers' rounding simulated: what TFLite will do to weights and activations, and gradients through it.
+"""Training with the integers' rounding simulated: what TFLite will do to weights and activations.
 
 After Jacob et al. (CVPR 2018): weights are rounded per output channel, symmetric; activations per tensor, with ranges
 that follow the data. Gradients pass the rounding as if it were not there. Batch norm keeps its statistics, so that the

@@ -26,7 +26,7 @@ Activation = Literal["relu", "tanh", "none"]
 
 @dataclass(frozen=True)
 class Shape:
-    """Channels of both streams at strides 2, 4, 8 and 16; residual blocks at 4, 8 and 16; width of the joined features."""
+    """Channels of both streams at strides 2 to 16; residual blocks at 4, 8 and 16; width of the joined features."""
 
     sharp: tuple[int, int, int, int] = (16, 32, 56, 80)
     blocks: tuple[int, int, int] = (2, 2, 0)
@@ -40,9 +40,11 @@ class Ops(Protocol):
     def conv(self, name: str, x: Any, out: int, kernel: int, stride: int, act: Activation) -> Any: ...
     def add(self, x: Any, y: Any) -> Any:
         """ReLU of the sum."""
+
     def times(self, x: Any, y: Any) -> Any: ...
     def halve(self, x: Any) -> Any:
         """Maximum of 2 x 2."""
+
     def mean(self, x: Any) -> Any: ...
     def join(self, parts: Sequence[Any]) -> Any: ...
     def dense(self, name: str, x: Any, out: int, act: Literal["none", "tanh", "softmax"]) -> Any: ...

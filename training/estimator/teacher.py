@@ -1,4 +1,4 @@
-"""The teacher: a residual network (He et al. 2016) with squeeze-and-excitation (Hu et al. 2018) over the same 64x64 crop.
+"""The teacher: a residual network (He et al. 2016) with squeeze-and-excitation (Hu et al. 2018) over the same crop.
 
 It says an age as a distribution over 101 years, learnt from label distributions (DLDL, Gao et al. 2017) whose mean is
 pulled to the truth as well, and gender as a logit. It never ships.

@@ -56,11 +56,13 @@ def as_input(crops: Array) -> Tensor:
     return scaled.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def student_loss(outputs: dict[str, Tensor], ages: Tensor, female: Tensor, teacher: tuple[Tensor, Tensor] | None) -> Tensor:
-    """Age by its error and by its likelihood under the stated deviation, gender by cross entropy; both also to the teacher."""
+def student_loss(
+    outputs: dict[str, Tensor], ages: Tensor, female: Tensor, teacher: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """Age by error and by likelihood under the stated deviation, gender by cross entropy; both to the teacher too."""
     said, log_variance, logit = years(outputs), outputs["log_variance"][:, 0], outputs["gender"][:, 0]
     age = F.smooth_l1_loss(said, ages, reduction="none", beta=2.0)
-    # The deviation learns from the errors, but the errors not from the deviation: an unsure net must not shirk (Laplace).
+    # The deviation learns from the errors, but the errors not from the deviation: an unsure net must not shirk.
     spread = log_variance.clamp(-2, 7)
     likelihood = 0.5 * ((said.detach() - ages) ** 2 * (-spread).exp() + spread)
     gender = gender_loss(logit, ages, female)
@@ -139,7 +141,10 @@ class Trainer:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             age_logits, gender_logits = self.teacher(x)
         return student_loss(
-            {name: value.float() for name, value in said.items()}, ages, female, (age_logits.float(), gender_logits.float())
+            {name: value.float() for name, value in said.items()},
+            ages,
+            female,
+            (age_logits.float(), gender_logits.float()),
         )
 
     def run(self, sampler: Sampler, held: Faces) -> None:
@@ -174,7 +179,11 @@ class Trainer:
         bar = "#" * int(30 * done) + "." * (30 - int(30 * done))
         speed = self.step * self.options.batch / max(self.used_s, 1e-9)
         end = "\r" if sys.stdout.isatty() else "\n"
-        print(f"[{bar}] {self.used_s / 60:6.1f} min  step {self.step}  {speed:.0f} faces/s  {loss:.3f}", end=end, flush=True)
+        print(
+            f"[{bar}] {self.used_s / 60:6.1f} min  step {self.step}  {speed:.0f} faces/s  {loss:.3f}",
+            end=end,
+            flush=True,
+        )
 
 
 def _load(model: nn.Module, path: Path) -> nn.Module:
@@ -190,7 +199,9 @@ def plot(history: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 3, figsize=(13, 4))
-    for axis, names in zip(axes, (("loss",), ("aaf_mae", "utkface_mae"), ("aaf_gender", "utkface_gender")), strict=True):
+    for axis, names in zip(
+        axes, (("loss",), ("aaf_mae", "utkface_mae"), ("aaf_gender", "utkface_gender")), strict=True
+    ):
         for name in names:
             rows = [row for row in history if name in row]
             axis.plot([row["minutes"] for row in rows], [row[name] for row in rows], label=name)
