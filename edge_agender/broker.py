@@ -143,7 +143,7 @@ def explain(error: OSError | ValueError, config: MqttConfig) -> EdgeAgenderError
     if isinstance(error, ConnectionRefusedError):
         return BrokerError(f"{where}: nothing listens there: start the broker, or correct mqtt.host and mqtt.port")
     if isinstance(error, TimeoutError):
-        return BrokerError(f"{where}: no answer within {CONNECT_TIMEOUT_S:g} s: check the network and the firewall")
+        return BrokerError(f"{where}: no answer: check the broker, the network and the firewall")
     if isinstance(error, ConnectionError):
         return BrokerError(f"{where}: it closed the connection: check that this port speaks {_spoken(config)}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

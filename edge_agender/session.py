@@ -37,6 +37,7 @@ LIVE_EXPIRY_S = 60
 REFUSED_PAUSE_S = 60.0
 # What PUBLISH adds to topic and payload, at most, with the properties used here.
 _PUBLISH_OVERHEAD = 64
+KEEP_ALIVE_TIMEOUT = 141
 # Reasons of MQTT 5 for which the same message will be refused for ever.
 _HOPELESS = (144, 149, 153)
 
@@ -260,6 +261,8 @@ class Session:
     ) -> None:
         if self._end is None and flags.is_disconnect_packet_from_server:
             self._end = broker.explain_refusal(reason, self._config, self._name)
+        elif self._end is None and reason.value == KEEP_ALIVE_TIMEOUT:
+            self._end = broker.explain(TimeoutError(), self._config)
 
     def _published(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None

@@ -45,10 +45,10 @@ def test_disk_is_full(tmp_path: Path, small_disk: Path, broker_comes_back_first:
     ledger, state = Ledger(), small_disk / "state"
     with running(Broker(tmp_path / "broker")) as broker, Ear(broker.port) as ear, BadNetwork(broker.port) as network:
         network.gone.set()
-        with Sender(ledger, "b", network.port, state, count=900, interval_s=0.003) as sender:
-            sender.wait_puts(300)
+        with Sender(ledger, "b", network.port, state, count=450, interval_s=0.003) as sender:
+            sender.wait_puts(150)
             filler = fill(small_disk)
-            sender.wait_puts(900)
+            sender.wait_puts(450)
             wait_until(lambda: sender.state is not None and "full" in str(sender.state[2]))
             if broker_comes_back_first:
                 network.gone.clear()
@@ -110,11 +110,11 @@ def test_clock_jumps(tmp_path: Path, boot: str) -> None:
     outbox = {"max_age_h": 1.0}
     with running(Broker(tmp_path / "broker")) as broker, Ear(broker.port) as ear, BadNetwork(broker.port) as network:
         network.gone.set()
-        with Sender(ledger, "b", network.port, tmp_path / "state", before, outbox=outbox, count=500) as sender:
-            for puts, offset_s in ((100, 0), (200, 7200), (300, -7200), (400, 50 * 3600)):
+        with Sender(ledger, "b", network.port, tmp_path / "state", before, outbox=outbox, count=250) as sender:
+            for puts, offset_s in ((50, 0), (100, 7200), (150, -7200), (200, 50 * 3600)):
                 sender.wait_puts(puts)
                 jump(offset_s)
-            sender.wait_puts(500)
+            sender.wait_puts(250)
             sender.end(signal.SIGKILL)
         network.gone.clear()
         with Sender(ledger, "c", network.port, tmp_path / "state", before, outbox=outbox, count=1) as sender:

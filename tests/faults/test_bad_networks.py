@@ -74,6 +74,8 @@ def test_broker_freezes(tmp_path: Path, frozen_s: float) -> None:
         broker.freeze()
         time.sleep(frozen_s)
         broker.thaw()
+        if frozen_s > 10:
+            assert "no answer: check the broker" in log(tmp_path)
         finish(f"broker frozen for {frozen_s} s", ledger, ear, sender)
 
 
