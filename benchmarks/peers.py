@@ -1,0 +1,207 @@
+"""Side by side with the field, on the same frames, in one run:
+
+    edge-agender models add res10 && edge-agender models add ssrnet      # or --from a folder
+    python -m benchmarks.peers --rounds 40 [--keras FOLDER]
+
+Rows: the demos' way (res10 in cv2.dnn and the SSR-Net pair in Keras, one predict a face and net; needs TensorFlow and
+the published .h5 files in FOLDER), the same made fast (res10 and the pair in TFLite float32), Haar with that pair, and
+ours with gating off and on. Rows take turns frame by frame, so that a noisy machine disturbs all alike; medians of
+the ratios within a turn are what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge_agender.config import load
+from edge_agender.detectors import open_detector
+from edge_agender.engine import build_pipeline
+from edge_agender.errors import EdgeAgenderError
+from edge_agender.estimator import Estimator
+from edge_agender.models import find_model
+from edge_agender.preprocess import crop_face, small_luma
+from edge_agender.records import Frame
+from edge_agender.settings import DemoConfig, DetectorConfig, GatingConfig, SourceConfig
+from edge_agender.sources.demo import DemoSource
+
+SMALL = (320, 240)
+SIZE = (640, 480)
+OURS = "ours, gating off"
+Look = Callable[[Frame], int]
+
+
+def frames(faces: int, count: int) -> list[Frame]:
+    """Return frames of the demo with that many people standing in view."""
+    demo = DemoConfig(people=faces, stay=True, pace=False)
+    source = DemoSource(SourceConfig(kind="demo", width_px=SIZE[0], height_px=SIZE[1], demo=demo), threading.Event())
+    shown = []
+    for _ in range(count):
+        frame = source.read()
+        assert frame is not None
+        shown.append(Frame(frame.sequence, frame.captured_s, frame.utc_s, frame.small.copy(), frame.full.copy()))
+        frame.release()
+    return shown
+
+
+def plain(detector_kind: str, estimator: Callable[[list[Any]], object], margin: float) -> Look:
+    """A demo's loop: detect, crop each face, estimate each face, in every frame."""
+    detector = open_detector(DetectorConfig.model_validate({"kind": detector_kind, "min_face_px": 1}))
+
+    def look(frame: Frame) -> int:
+        found = detector.detect(frame)
+        estimator([crop_face(frame.full, each.box, 64, margin) for each in found])
+        return len(found)
+
+    return look
+
+
+def published_pair() -> Callable[[list[Any]], object]:
+    return Estimator(find_model("ssrnet")).estimate
+
+
+def keras_pair(folder: Path) -> Callable[[list[Any]], object]:
+    """The published weights in Keras, called as the best-known demo calls them."""
+    import keras
+
+    from edge_agender.keras_convert import ssrnet
+
+    nets = [ssrnet(keras, folder / f"{name}.h5", name) for name in ("ssrnet_age_megaface_asian", "ssrnet_gender_imdb")]
+
+    def estimate(crops: list[Any]) -> None:
+        for net in nets:
+            if crops:
+                net.predict(np.stack([cv2.normalize(c, None, 0, 255, cv2.NORM_MINMAX) for c in crops]), verbose=0)
+
+    return estimate
+
+
+def ours(gating: GatingConfig) -> Look:
+    pipeline = build_pipeline(load(None, ["source.kind=demo"]).model_copy(update={"gating": gating}))
+
+    def look(frame: Frame) -> int:
+        small = small_luma(frame.full, SMALL)  # the others scale the full picture themselves, so this one pays too
+        return len(pipeline.process(Frame(frame.sequence, frame.captured_s, frame.utc_s, small, frame.full)).faces)
+
+    return look
+
+
+def rows(keras: Path | None) -> dict[str, Look]:
+    """Return what can run here; say why for the rest."""
+    off = GatingConfig(motion=False, cadence=False, estimates=False)
+    makers: dict[str, Callable[[], Look]] = {
+        "demos' way": lambda: plain("res10", keras_pair(keras), 0.4) if keras else _missing("give --keras FOLDER"),
+        "made fast": lambda: plain("res10", published_pair(), 0.4),
+        "Haar + SSR-Net": lambda: plain("haar", published_pair(), 0.4),
+        OURS: lambda: ours(off),
+        "ours": lambda: ours(GatingConfig()),
+    }
+    ready = {}
+    for name, make in makers.items():
+        try:
+            ready[name] = make()
+        except (EdgeAgenderError, ImportError, OSError) as error:
+            print(f"skipped: {name}: {error}", file=sys.stderr)
+    return ready
+
+
+def _missing(what: str) -> Look:
+    raise OSError(what)
+
+
+def timed(look: Look, frame: Frame) -> float:
+    began = time.perf_counter()
+    look(frame)
+    return time.perf_counter() - began
+
+
+def compare(looks: dict[str, Look], shown: list[Frame], rounds: int) -> dict[str, list[float]]:
+    """Return each row's seconds a frame; in each round every row sees the same frame once."""
+    for look in looks.values():
+        for frame in shown[:3]:
+            look(frame)
+    taken: dict[str, list[float]] = {name: [] for name in looks}
+    for number in range(rounds):
+        for name, look in looks.items():
+            taken[name].append(timed(look, shown[number % len(shown)]))
+    return taken
+
+
+def detectors(rounds: int) -> float | None:
+    """Return how many times as long res10 takes as ours, one thread each: median of ratios within a round."""
+    (frame,) = frames(4, 1)
+    try:
+        theirs, mine = (open_detector(DetectorConfig.model_validate({"kind": kind})) for kind in ("res10", "ssd"))
+    except EdgeAgenderError as error:
+        print(f"skipped: detectors: {error}", file=sys.stderr)
+        return None
+    ratios = [
+        timed(lambda f: len(theirs.detect(f)), frame) / timed(lambda f: len(mine.detect(f)), frame)
+        for _ in range(rounds)
+    ]
+    return statistics.median(ratios)
+
+
+def estimators(rounds: int) -> float | None:
+    """Return how many times as long the published pair takes as ours for one face: median of ratios within a round."""
+    crop = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    try:
+        theirs, mine = Estimator(find_model("ssrnet")), Estimator(find_model("agender-ssrnet"))
+    except EdgeAgenderError as error:
+        print(f"skipped: estimators: {error}", file=sys.stderr)
+        return None
+    ratios = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        theirs.estimate([crop])
+        middle = time.perf_counter()
+        mine.estimate([crop])
+        ratios.append((middle - began) / (time.perf_counter() - middle))
+    return statistics.median(ratios)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--faces", type=int, default=4)
+    parser.add_argument("--keras", type=Path, help="folder with the published ssrnet_*.h5")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    taken = compare(rows(options.keras), frames(options.faces, 30), options.rounds)
+    result: dict[str, Any] = {"faces": options.faces, "rounds": options.rounds, "rows": {}}
+    for name, seconds in taken.items():
+        ratios = [theirs / mine for theirs, mine in zip(seconds, taken[OURS], strict=True)]
+        result["rows"][name] = {
+            "median_ms": round(1e3 * statistics.median(seconds), 3),
+            "mean_ms": round(1e3 * statistics.fmean(seconds), 3),
+            "times_ours": round(statistics.median(ratios), 2),
+        }
+    result["res10_to_ssd"] = detectors(options.rounds)
+    result["published_pair_to_ours"] = estimators(5 * options.rounds)
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    print(f"{options.faces} faces, {SIZE[0]}x{SIZE[1]}, one thread, {options.rounds} rounds")
+    for name, row in result["rows"].items():
+        print(f"{name:20}{row['median_ms']:10.2f} ms a frame{row['times_ours']:8.1f} x ours with gating off")
+    for key, text in (
+        ("res10_to_ssd", "res10 / face-ssd"),
+        ("published_pair_to_ours", "published pair / ours, a face"),
+    ):
+        if result[key] is not None:
+            print(f"{text:30}{result[key]:8.1f} x")
+
+
+if __name__ == "__main__":
+    main()
