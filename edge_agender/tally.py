@@ -118,7 +118,8 @@ def from_plain(data: Mapping[str, Any]) -> Tally:
 def _check(tally: Tally) -> None:
     if len(tally.histogram) != len(DWELL_CLASSES_S) + 1:
         raise ValueError("not a window's state: another dwell histogram")
-    for part in (tally, *tally.content.values()):
+    parts: list[Tally | ContentTally] = [tally, *tally.content.values()]
+    for part in parts:
         numbers = [value for name, value in vars(part).items() if name not in _NO_NUMBERS]
         if not all(isinstance(n, int | float) and 0 <= n < _ENDLESS for n in (*numbers, *part.cells.values())):
             raise ValueError("not a window's state: a number is out of range")
