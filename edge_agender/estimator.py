@@ -39,10 +39,12 @@ class Estimator:
         self.estimate([np.zeros((self.crop_px, self.crop_px, 3), np.uint8)])
 
     def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
-        """Return one estimate a crop; None where the network gave no finite number."""
+        """Return one estimate a crop; None where the crop is empty or the network gave no finite number."""
         return [self._one(crop) for crop in crops]
 
     def _one(self, crop: Picture) -> Estimate | None:
+        if not crop.size:
+            return None
         return read_estimate([(outputs, runner.feed(crop)) for outputs, runner in self._parts])
 
 

@@ -133,10 +133,12 @@ def running(broker: Broker) -> Iterator[Broker]:
 class Ear:
     """A subscriber with a session that the broker keeps, so that it hears what was published while it was away."""
 
-    def __init__(self, port: int, topic: str = "#", username: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self, port: int, topic: str = "#", username: str | None = None, password: str | None = None, name: str = "ear"
+    ) -> None:
         self.heard: list[paho.MQTTMessage] = []
         self._subscribed = threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"ear-{os.getpid()}", protocol=paho.MQTTv5)
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"{name}-{os.getpid()}", protocol=paho.MQTTv5)
         self._client.username_pw_set(username, password)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
@@ -159,6 +161,10 @@ class Ear:
     def wait_back(self) -> None:
         """Return once it is connected again after the broker was away."""
         wait_until(self._client.is_connected, what="ear connected")
+
+    def say(self, topic: str, payload: str) -> None:
+        """Publish something, as whoever commands a device would; return once the broker has it."""
+        self._client.publish(topic, payload, qos=1).wait_for_publish(5)
 
     def payloads(self, topic: str) -> list[dict[str, Any]]:
         return [json.loads(message.payload) for message in self.heard if message.topic == topic and message.payload]

@@ -217,3 +217,37 @@ class TestChecks:
             with pytest.raises(BrokerError):
                 check_connection(settings(server.getsockname()[1]))
             thread.join()
+
+
+class TestAccessRules:
+    """docs/mosquitto.acl keeps devices apart."""
+
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> Iterator[Broker]:
+        folder, rules = tmp_path / "broker", Path(__file__).parents[1] / "docs" / "mosquitto.acl"
+        broker = Broker(folder, ["allow_anonymous false", f"password_file {folder}/passwords", f"acl_file {rules}"])
+        for user in ("left", "right", "dashboard"):
+            broker.add_user(user, user)
+        with running(broker) as one:
+            yield one
+
+    def test_a_device_writes_its_own_topics_only(
+        self, shared: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        config = settings(shared.port, username="left", password_file=password_file(tmp_path, "left"))
+        with Ear(shared.port, "#", "dashboard", "dashboard") as ear, Link(config, tmp_path / "state") as link:
+            for number, device in ((1, "right"), (2, "left")):
+                topic = f"edge-agender/{device}/window"
+                link.outbox.put(Message("window", topic, b'{"sequence":%d}' % number, 1, False, durable=True))
+            wait_until(lambda: sequences(ear, "edge-agender/left/window") == [2])
+            wait_until(lambda: "edge-agender/right/window: the broker refuses it" in caplog.text)
+            assert sequences(ear, "edge-agender/right/window") == []
+
+    def test_a_device_hears_its_own_commands_only(self, shared: Broker) -> None:
+        with Ear(shared.port, "#", "left", "left") as left:
+            with Ear(shared.port, "#", "dashboard", "dashboard", name="dashboard") as dashboard:
+                for device in ("right", "left"):
+                    dashboard.say(f"edge-agender/{device}/window", "not for a dashboard to write")
+                    dashboard.say(f"edge-agender/{device}/enabled/set", f"to {device}")
+            wait_until(lambda: left.heard)
+            assert [message.payload for message in left.heard] == [b"to left"]

@@ -32,6 +32,19 @@ def test_one_estimate_a_crop_in_order(tmp_path):
     assert estimator.estimate([]) == []
 
 
+def test_an_empty_crop_is_no_estimate_and_no_error(tmp_path):
+    estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
+    empty, whole = estimator.estimate([np.zeros((0, 5, 3), np.uint8), plain(20, 255, 0)])
+    assert empty is None
+    assert whole is not None
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (3, 3, 3), (100, 40, 3), (1, 1, 3)])
+def test_crops_of_another_size_or_depth_are_fitted(tmp_path, shape):
+    estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
+    assert estimator.estimate([np.full(shape, 30, np.uint8)])[0].years == 30.0
+
+
 def test_crop_size_and_margin_come_from_the_manifest(tmp_path):
     estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}, margin=0.4))
     assert (estimator.crop_px, estimator.crop_margin) == (8, 0.4)

@@ -157,14 +157,14 @@ class TestCommands:
         with Ear(own_broker.port) as ear, link:
             link.wait_connected()
             for payload in (b"on", b"x" * 101, b""):
-                ear._client.publish("p/d/enabled/set", payload, 1)
+                ear.say("p/d/enabled/set", payload.decode())
             wait_until(lambda: got == [("p/d/enabled/set", b"on"), ("p/d/enabled/set", b"")])
             assert link.publisher.state().unheard == 1
             own_broker.stop()
             own_broker.start()
             ear.wait_back()
-            link.wait_connected()
-            ear._client.publish("p/d/enabled/set", b"off", 1)
+            wait_until(lambda: link.publisher.state().connects == 2)
+            ear.say("p/d/enabled/set", "off")
             wait_until(lambda: got[-1][1] == b"off")
 
     def test_a_failing_handler_costs_nothing_else(self, own_broker: Broker, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ class TestCommands:
         link.publisher.subscribe("p/d/content", fail)
         with Ear(own_broker.port) as ear, link:
             link.wait_connected()
-            ear._client.publish("p/d/content", b"x", 1)
+            ear.say("p/d/content", "x")
             wait_until(lambda: link.publisher.state().unheard == 1)
             link.outbox.put(window(1))
             wait_until(lambda: sequences(ear) == [1])

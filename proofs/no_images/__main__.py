@@ -25,8 +25,9 @@ from proofs.no_images.trace import TraceError
 from proofs.no_images.watched import watch
 
 CANNOT = 77
-DEMO = SourceConfig(kind="demo", demo=DemoConfig(people=4))
-MAX_KNOWN_FRAMES = 24
+DEMO = SourceConfig(kind="demo", width_px=640, height_px=480, demo=DemoConfig(people=4))
+UNPACED = SourceConfig(kind="demo", width_px=640, height_px=480, demo=DemoConfig(people=4, pace=False))
+MAX_KNOWN_FRAMES = 8
 
 
 @dataclass(slots=True)
@@ -70,8 +71,8 @@ def planted_trial(source: str, config: SourceConfig, folder: Path) -> Iterator[R
 
 
 def prove(seconds: float, videos: Sequence[Path], folder: Path) -> Iterator[Row]:
-    pictures = folder / "pictures"
-    write_pictures(DEMO, pictures, every=15, count=MAX_KNOWN_FRAMES)
+    pictures = folder / "input"
+    write_pictures(UNPACED, pictures, every=15, count=MAX_KNOWN_FRAMES)
     config = SourceConfig(kind="images", images=ImagesConfig(paths=(pictures,)))
     yield from trial("pictures", str(pictures), config, folder)
     yield from trial("live demo", "demo", DEMO, folder, seconds)

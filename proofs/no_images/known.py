@@ -17,7 +17,7 @@ from proofs.no_images.pixels import Bytes, Known
 
 # The middle of a box is all face: it correlates also with a crop that was cut closer than the detector's box.
 INNER = 0.7
-MAX_FACES = 24
+MAX_FACES = 12
 
 
 def frames(config: SourceConfig, count: int) -> Iterator[Frame]:

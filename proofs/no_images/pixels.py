@@ -33,12 +33,16 @@ KEY_BYTES = 8
 ROW_STEP_BYTES = 16
 MIN_ROW_BYTES = 24
 MIN_DISTINCT = 5
+# Digits alone differ by less than this around each other.
+MIN_SPREAD = 6
 MIN_CORRELATION = 0.8
 MIN_FACE_PX = 12
 MAX_FACE_PX = 200
+# Larger faces are compared at this size.
+COMPARED_PX = 24
 WINDOW_BYTES = 49
 MAX_GAP_BYTES = 1024
-MAX_REGION_BYTES = 128 * 1024
+MAX_REGION_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +72,18 @@ class Scanner:
         findings: list[Finding] = []
         for wrapped, content in unpacked(data):
             name = f"{where} ({wrapped})" if wrapped else where
-            findings += [Finding("encoded picture", name, what) for what in encoded(content)]
-            findings += [Finding("rows of a frame", name, what) for what in self._rows.find(content)]
-            odd = list(binary_regions(content))
-            findings += [Finding("bytes that are no text", name, f"{end - start} at {start}") for start, end in odd]
-            for start, end in merged([*odd, *smooth_regions(content)]):
-                what = match_face(content[start : min(end, start + MAX_REGION_BYTES)], self._faces)
-                findings += [Finding("face by correlation", name, what)] if what else []
+            certain = [Finding("encoded picture", name, what) for what in encoded(content)]
+            certain += [Finding("rows of a frame", name, what) for what in self._rows.find(content)]
+            findings += certain or self._guess(name, content)
+        return findings
+
+    def _guess(self, name: str, content: bytes) -> list[Finding]:
+        """What is no text, and the faces in it and in what may only look like text."""
+        odd = list(binary_regions(content))
+        findings = [Finding("bytes that are no text", name, f"{end - start} at {start}") for start, end in odd]
+        for start, end in merged([*odd, *smooth_regions(content)]):
+            what = match_face(content[start : min(end, start + MAX_REGION_BYTES)], self._faces)
+            findings += [Finding("face by correlation", name, what)] if what else []
         return findings
 
 
@@ -145,7 +154,7 @@ def smooth_regions(data: bytes) -> Iterator[tuple[int, int]]:
     values = np.frombuffer(data, np.uint8).astype(np.float32)
     spread = _around(np.abs(values - _around(values)))
     steps = [_around(np.abs(_step(values, lag))) for lag in (1, 3, 4)]
-    yield from _stretches((np.minimum.reduce(steps) < 0.7 * spread) & (spread > 2))
+    yield from _stretches((np.minimum.reduce(steps) < 0.7 * spread) & (spread > MIN_SPREAD))
 
 
 def merged(regions: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -201,19 +210,20 @@ def _views(region: bytes) -> Iterator[tuple[str, Bytes]]:
     """The bytes as pixels: as they stand, signed, and as the numbers that networks take."""
     plain = np.frombuffer(region, np.uint8)
     yield "bytes", plain
-    yield "signed bytes", plain ^ 128
-    for name, kind in (("float32", np.float32), ("float16", np.float16)):
-        for offset in range(np.dtype(kind).itemsize):
-            usable = (len(region) - offset) // np.dtype(kind).itemsize
+    yield "signed bytes", plain ^ np.uint8(128)
+    for kind in (np.dtype(np.float32), np.dtype(np.float16)):
+        for offset in range(kind.itemsize):
             with np.errstate(invalid="ignore"):
+                usable = (len(region) - offset) // kind.itemsize
                 numbers = np.frombuffer(region, kind, usable, offset).astype(np.float64)
             sane = np.isfinite(numbers) & (np.abs(numbers) < 1e3)
             if usable >= MIN_BYTES and sane.mean() > 0.95:
-                low, high = np.percentile(numbers[sane], (1, 99))
-                yield (
-                    name,
-                    ((np.where(sane, numbers, low) - low) * 255 / max(high - low, 1e-9)).clip(0, 255).astype(np.uint8),
-                )
+                yield str(kind), _stretched(np.where(sane, numbers, 0.0))
+
+
+def _stretched(numbers: NDArray[np.float64]) -> Bytes:
+    low, high = np.percentile(numbers, (1, 99))
+    return np.asarray(((numbers - low) * 255 / max(high - low, 1e-9)).clip(0, 255), np.uint8)
 
 
 def _layouts(pixels: Bytes) -> Iterator[tuple[int, int]]:
@@ -225,7 +235,7 @@ def _layouts(pixels: Bytes) -> Iterator[tuple[int, int]]:
     most = min(len(part) // MIN_FACE_PX, 3 * 1920)
     lags = np.arange(8, most)
     peaks = [lag for lag in lags if alike[lag] >= alike[lag - 3 : lag + 4].max() and alike[lag] > 0.2 * alike[0]]
-    for row in sorted(peaks, key=lambda lag: -alike[lag])[:8]:
+    for row in sorted(peaks, key=lambda lag: -alike[lag])[:6]:
         for channels in (1, 3, 4):
             if row % channels == 0 and row // channels >= MIN_FACE_PX:
                 yield channels, int(row)
@@ -236,14 +246,16 @@ def best_match(grey: NDArray[np.float32], faces: Sequence[Bytes]) -> tuple[float
     best = (0.0, 0)
     size = float(MIN_FACE_PX)
     while size <= min(grey.shape[0], grey.shape[1], MAX_FACE_PX):
-        px = round(size)
-        flat = _flat(grey, px)
+        scale = min(1.0, COMPARED_PX / size)
+        picture: Any = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+        px = min(round(size * scale), *picture.shape)
+        flat = _flat(picture, px)
         for face in faces:
             template: Any = cv2.resize(face, (px, px), interpolation=cv2.INTER_AREA).astype(np.float32)
-            scores = cv2.matchTemplate(grey, template, cv2.TM_CCOEFF_NORMED)
+            scores = cv2.matchTemplate(picture, template, cv2.TM_CCOEFF_NORMED)
             scores[flat[: scores.shape[0], : scores.shape[1]] | ~np.isfinite(scores)] = 0
-            best = max(best, (float(scores.max()), px))
-        size *= 1.08
+            best = max(best, (float(scores.max()), round(size)))
+        size *= 1.1
     return best
 
 

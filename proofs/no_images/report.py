@@ -13,6 +13,7 @@ from proofs.no_images.watched import Watched, files_left
 DEVICES = ("/dev/null", "/dev/tty", "/dev/urandom", "/proc/self/")
 # The index of SQLite's write-ahead log: page numbers, shared between readers of one store.
 STORE_INDEX = "-shm"
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ def ways_out(escaped: Escaped, home: str) -> Iterator[Finding]:
         yield Finding("bytes moved unseen", name, "moves data between descriptors without showing it")
     for name in sorted(escaped.processes)[1:]:
         yield Finding("another process", name, "started by the daemon")
+    for name in sorted(escaped.peers):
+        if name.startswith("AF_INET") and LOOPBACK not in name:
+            yield Finding("foreign peer", name, "reached over the network; the broker is on loopback")
     for name in sorted(escaped.opened_for_writing):
         if not name.startswith((home, *DEVICES)):
             yield Finding("foreign file", name, "opened for writing outside the state directory")

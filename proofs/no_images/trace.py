@@ -118,7 +118,7 @@ def _readable(path: str) -> str:
 
 def _note(call: Call, escaped: Escaped) -> None:
     """Record the ways out that carry no bytes themselves. Failed calls opened nothing."""
-    if call.result.startswith("-1"):
+    if call.result.startswith("-1") and call.name != "connect":
         return
     if call.name in ("open", "openat", "openat2", "creat") and (
         _WRITABLE.search(call.arguments) or call.name == "creat"
@@ -126,7 +126,7 @@ def _note(call: Call, escaped: Escaped) -> None:
         escaped.opened_for_writing.add(_last_string(call))
     elif call.name == "connect":
         escaped.peers.add(_peer(call.arguments))
-    elif call.name in ("memfd_create", "shmget"):
+    elif call.name == "shmget":
         escaped.shared_memory.add(f"{call.name} {_last_string(call)}".strip())
     elif call.name == "mmap" and _SHARED_WRITABLE.search(call.arguments):
         match = re.search(r", (\d+)<([^>]*)>", call.arguments)

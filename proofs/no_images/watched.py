@@ -64,10 +64,13 @@ def _root() -> Path:
 def _arguments(source: str, state: Path, port: int, web_port: int, *, loop: bool) -> list[str]:
     options = [
         "device.name=proof",
+        "source.width_px=640",
+        "source.height_px=480",
+        "source.demo.people=4",
         "mqtt.host=127.0.0.1",
         f"mqtt.port={port}",
         f"mqtt.protocol={'5' if find_mosquitto() else '3.1.1'}",
-        f"outbox.path={state}/outbox.db",
+        f"outbox.path={state}",
         "outbox.frames_durable=true",
         "publish.health_s=1",
         f"web.port={web_port}",
