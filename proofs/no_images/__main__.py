@@ -25,9 +25,11 @@ from proofs.no_images.trace import TraceError
 from proofs.no_images.watched import watch
 
 CANNOT = 77
-DEMO = SourceConfig(kind="demo", width_px=640, height_px=480, demo=DemoConfig(people=4))
-UNPACED = SourceConfig(kind="demo", width_px=640, height_px=480, demo=DemoConfig(people=4, pace=False))
-MAX_KNOWN_FRAMES = 8
+# What the daemon shows live, frame for frame, as fast as it can be drawn.
+DEMO = SourceConfig(kind="demo", width_px=640, height_px=480, demo=DemoConfig(people=4, pace=False))
+KNOWN_FRAMES = 8
+# Neighbouring frames are alike.
+EVERY = 12
 
 
 @dataclass(slots=True)
@@ -44,13 +46,15 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def trial(name: str, source: str, config: SourceConfig, folder: Path, seconds: float | None = None) -> Iterator[Row]:
+def trial(
+    name: str, source: str, config: SourceConfig, folder: Path, *, seconds: float | None = None, every: int = EVERY
+) -> Iterator[Row]:
     """Run the daemon on one source and judge what left it."""
     run = watch(source, folder / name.replace(" ", "-"), seconds=seconds)
     if run.exit_code != 0:
         yield Row(name, False, f"the daemon ended with {run.exit_code}: {run.output.strip().splitlines()[-1:]}")
         return
-    frames = known(config, MAX_KNOWN_FRAMES)
+    frames = known(config, KNOWN_FRAMES, every)
     verdict = judge(run, frames)
     seen = f"{verdict.bytes_out} bytes in {verdict.channels} channels, {len(frames.faces)} known faces"
     pages = f", {run.pages} answers of the status page" if run.pages else ""
@@ -65,17 +69,17 @@ def shown(verdict: Verdict) -> str:
 def planted_trial(source: str, config: SourceConfig, folder: Path) -> Iterator[Row]:
     """Run the daemon with leaks in it: the search must find each kind."""
     run = watch(source, folder / "planted", planted=True)
-    verdict = judge(run, known(config, MAX_KNOWN_FRAMES))
+    verdict = judge(run, known(config, KNOWN_FRAMES))
     for leak, kind in LEAKS.items():
         yield Row(f"planted {leak.__name__.replace('_', ' ')}", kind in verdict.kinds, f"must be found as: {kind}")
 
 
 def prove(seconds: float, videos: Sequence[Path], folder: Path) -> Iterator[Row]:
     pictures = folder / "input"
-    write_pictures(UNPACED, pictures, every=15, count=MAX_KNOWN_FRAMES)
+    write_pictures(DEMO, pictures, every=EVERY, count=KNOWN_FRAMES)
     config = SourceConfig(kind="images", images=ImagesConfig(paths=(pictures,)))
-    yield from trial("pictures", str(pictures), config, folder)
-    yield from trial("live demo", "demo", DEMO, folder, seconds)
+    yield from trial("pictures", str(pictures), config, folder, every=1)
+    yield from trial("live demo", "demo", DEMO, folder, seconds=seconds)
     for path in videos:
         video = SourceConfig(kind="opencv", opencv=OpencvConfig(uri=str(path), pace=False))
         yield from trial(f"video {path.stem}", str(path), video, folder)

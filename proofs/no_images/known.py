@@ -20,38 +20,37 @@ INNER = 0.7
 MAX_FACES = 12
 
 
-def frames(config: SourceConfig, count: int) -> Iterator[Frame]:
-    """Yield the first frames of a source, as the daemon reads them."""
+def frames(config: SourceConfig, count: int, every: int = 1) -> Iterator[Frame]:
+    """Yield every n-th frame of a source, as the daemon reads them. They are wiped when the next one is asked for."""
     with open_source(config, threading.Event()) as source:
-        for _ in range(count):
+        for number in range(every * count):
             frame = source.read()
             if frame is None:
                 return
-            yield frame
+            if number % every == 0:
+                yield frame
+            frame.release()
 
 
 def write_pictures(config: SourceConfig, folder: Path, *, every: int, count: int) -> list[Path]:
     """Write every n-th frame of a source as lossless pictures and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for number, frame in enumerate(frames(config, every * count)):
-        if number % every == 0:
-            paths.append(folder / f"{number:04}.png")
-            cv2.imwrite(str(paths[-1]), frame.full)
-        frame.release()
+    for number, frame in enumerate(frames(config, count, every)):
+        paths.append(folder / f"{number:04}.png")
+        cv2.imwrite(str(paths[-1]), frame.full)
     return paths
 
 
-def known(config: SourceConfig, count: int) -> Known:
-    """Return the frames of a source in every layout that code could keep them in, and the faces found in them."""
+def known(config: SourceConfig, count: int, every: int = 1) -> Known:
+    """Return every n-th frame of a source in every layout that code could keep them in, and the faces found in them."""
     detector = open_detector(DetectorConfig())
     layouts: list[bytes] = []
     faces: list[Bytes] = []
-    for frame in frames(config, count):
+    for frame in frames(config, count, every):
         layouts += _layouts(frame)
         grey = cv2.cvtColor(frame.full, cv2.COLOR_BGR2GRAY)
         faces += [_inner(np.asarray(grey), box) for box, _ in detector.detect(frame) if box.width >= 24]
-        frame.release()
     return Known(tuple(layouts), tuple(_spread(faces)))
 
 

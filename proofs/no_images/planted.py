@@ -75,7 +75,7 @@ LEAKS: dict[Callable[[Picture, Frame, Path], None], str] = {
 
 
 def plant(folder: Path) -> None:
-    """Make the pipeline leak, once each, from the first frame that shows somebody."""
+    """Make the pipeline leak, in every way, the first frame that shows somebody."""
     process = Pipeline.process
     left = list(LEAKS)
 
@@ -85,7 +85,8 @@ def plant(folder: Path) -> None:
         seen = process(self, frame)
         if seen.faces and left:
             x1, y1, x2, y2 = (max(int(value), 0) for value in seen.faces[0].box)
-            left.pop()(np.ascontiguousarray(full[y1:y2, x1:x2]), copy, folder)
+            while left:
+                left.pop()(np.ascontiguousarray(full[y1:y2, x1:x2]), copy, folder)
         return seen
 
     Pipeline.process = leaking  # type: ignore[method-assign]
