@@ -4,6 +4,7 @@ import base64
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -178,3 +179,12 @@ def test_a_missing_strace_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(trace.TraceError, match="apt install strace"):
         trace.traced_command(["true"], tmp_path)
+
+
+@pytest.mark.slow
+def test_no_picture_leaves_the_daemon() -> None:
+    command = [sys.executable, "-m", "proofs.no_images", "--seconds", "8"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == 0, done.stdout + done.stderr

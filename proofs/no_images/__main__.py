@@ -47,9 +47,16 @@ def say(text: str) -> None:
 
 
 def trial(
-    name: str, source: str, config: SourceConfig, folder: Path, *, seconds: float | None = None, every: int = EVERY
+    name: str,
+    source: str,
+    config: SourceConfig,
+    folder: Path,
+    *,
+    seconds: float | None = None,
+    every: int = EVERY,
+    faces: bool = True,
 ) -> Iterator[Row]:
-    """Run the daemon on one source and judge what left it."""
+    """Run the daemon on one source and judge what left it; `faces`: a run that shows none proves nothing."""
     run = watch(source, folder / name.replace(" ", "-"), seconds=seconds)
     if run.exit_code != 0:
         yield Row(name, False, f"the daemon ended with {run.exit_code}: {run.output.strip().splitlines()[-1:]}")
@@ -58,7 +65,7 @@ def trial(
     verdict = judge(run, frames)
     seen = f"{verdict.bytes_out} bytes in {verdict.channels} channels, {len(frames.faces)} known faces"
     pages = f", {run.pages} answers of the status page" if run.pages else ""
-    yield Row(name, not verdict.findings and bool(frames.faces), shown(verdict) or seen + pages)
+    yield Row(name, not verdict.findings and (bool(frames.faces) or not faces), shown(verdict) or seen + pages)
     yield from (Row(f"{name}: {check.name}", check.passed, check.detail) for check in run.checks)
 
 
@@ -82,7 +89,7 @@ def prove(seconds: float, videos: Sequence[Path], folder: Path) -> Iterator[Row]
     yield from trial("live demo", "demo", DEMO, folder, seconds=seconds)
     for path in videos:
         video = SourceConfig(kind="opencv", opencv=OpencvConfig(uri=str(path), pace=False))
-        yield from trial(f"video {path.stem}", str(path), video, folder)
+        yield from trial(f"video {path.stem}", str(path), video, folder, every=4, faces=False)
     yield from planted_trial(str(pictures), config, folder)
     yield from (_row(check) for check in unit_checks())
 
