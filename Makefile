@@ -6,7 +6,8 @@ SECONDS ?=
 HOURS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all test-virtual-camera test-systemd test-arm64 deb prove-no-images soak \
+  bench-peers train lint format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 26
@@ -35,6 +36,27 @@ lint: $(VENV)/.dev
 
 test-all: $(VENV)/.dev ## the quick tests and the slow proofs
 	$(BIN)/python -m pytest
+
+prove-no-images: $(VENV)/.dev ## run under strace, scan everything that left the process for pixels, plant a leak
+	$(BIN)/python -m proofs.no_images
+
+test-virtual-camera: ## the Pi camera's source under real picamera2 (root; builds a Debian 13 root once)
+	tests/virtual_camera/run
+
+test-systemd: ## the unit under a real systemd (root)
+	tests/real_systemd/run
+
+test-arm64: ## the wheel in arm64 userlands of bookworm and trixie, emulated (root)
+	tests/arm64/run
+
+deb: ## the Debian package for Raspberry Pi OS
+	packaging/make-deb
+
+soak: $(VENV)/.dev ## the demo with a flapping broker for HOURS=, slopes of memory, descriptors, threads, latency
+	$(BIN)/python -m proofs.soak --hours $(HOURS)
+
+bench-peers: $(VENV)/.dev ## side by side with the published demos (edge-agender models add res10, ssrnet first)
+	$(BIN)/python -m benchmarks.peers
 
 format: $(VENV)/.dev ## put the style right
 	$(BIN)/ruff format .

@@ -150,7 +150,7 @@ class LookingConfig(Section):
     """When a face looks at the sign, by how frontal it is (0..1): from one value until below a lower one."""
 
     starts_at: Fraction = 0.42
-    ends_at: Fraction = 0.36
+    ends_at: Fraction = 0.38
     smooth_s: NotNegative = 0.2
     max_gap_s: Positive = 0.6
 

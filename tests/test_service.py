@@ -84,7 +84,8 @@ def test_counting_goes_on_while_the_broker_is_away(tmp_path: Path) -> None:
 
 def test_without_any_broker_it_stops_in_time(tmp_path: Path) -> None:
     with daemon(tmp_path / "s", free_port()) as process:
-        time.sleep(2)
+        wait_until(lambda: (tmp_path / "s").exists(), 20)  # the outbox opens first, after the signals are caught
+        time.sleep(1)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
