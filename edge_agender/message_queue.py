@@ -12,22 +12,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from edge_agender.message import Message
+from edge_agender.parking import Entry, Parking
 from edge_agender.settings import OutboxConfig
 
 # Entries held ready for sending. More than the publisher has in flight, few enough not to matter in memory.
 READY = 256
 LOW = 64
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """A message on its way out. `put_s` is monotonic; `earlier` says that a former process put it."""
-
-    message: Message
-    put_s: float
-    row_id: int = 0
-    earlier: bool = False
-    done: bool = False
 
 
 class LiveQueue:
@@ -83,6 +73,7 @@ class MessageQueue:
         self.dropped: Counter[str] = Counter()
         self._live = LiveQueue(config, self.dropped)
         self._durable = _Durable()
+        self.parking = Parking()
         self._next_replay_s = 0.0
         self._live_turn = False
         self.loaded_row = 0
@@ -122,23 +113,32 @@ class MessageQueue:
 
     def _take_durable(self, now_s: float) -> Entry | None:
         self._pass_disk_by()
-        if not self._durable.ready:
+        entry = self.parking.next(now_s) or self._next_ready(now_s)
+        if entry is not None:
+            self._durable.sent[id(entry)] = entry
+        return entry
+
+    def _next_ready(self, now_s: float) -> Entry | None:
+        ready = self._durable.ready
+        while ready and ready[0].message.topic in self.parking:
+            if not self.parking.add(ready.popleft()):
+                self.dropped["refused"] += 1
+        if not ready:
             return None
-        entry = self._durable.ready[0]
-        if self.is_historical(entry, now_s):
+        if self.is_historical(ready[0], now_s):
             if now_s < self._next_replay_s:
                 return None
             self._next_replay_s = now_s + 1 / self._config.replay_rate_hz
-        self._durable.ready.popleft()
-        self._durable.sent[id(entry)] = entry
-        return entry
+        return ready.popleft()
 
     def is_historical(self, entry: Entry, now_s: float) -> bool:
         return entry.message.durable and (entry.earlier or now_s - entry.put_s > self._config.historical_after_s)
 
     def replay_in_s(self, now_s: float) -> float | None:
-        """Seconds until the rate limit lets the next durable message go; None where none is ready."""
-        return max(self._next_replay_s - now_s, 0.0) if self._durable.ready else None
+        """Seconds until the next durable message may go; None where none waits."""
+        if self._durable.ready:
+            return max(self._next_replay_s - now_s, 0.0)
+        return self.parking.next_in_s(now_s)
 
     def settle(self, entry: Entry) -> None:
         """The broker has it, or will never take it: it need not be kept."""
@@ -147,6 +147,16 @@ class MessageQueue:
         entry.done = True
         if entry.row_id:
             self._durable.deleting.append(entry.row_id)
+        if entry.message.topic in self.parking:
+            waited, more_on_disk = self.parking.release(entry.message.topic)
+            self._durable.ready.extendleft(reversed(waited))
+            if more_on_disk:
+                self.disk_opened()
+
+    def refuse(self, entry: Entry, now_s: float) -> None:
+        """The broker does not want it now: it waits aside, with whatever else goes to its topic."""
+        if self._durable.sent.pop(id(entry), None) is not None:
+            self.parking.refuse(entry, now_s)
 
     def rewind(self, now_s: float) -> None:
         """What was sent but not acknowledged is to be sent again, before everything else."""
@@ -230,10 +240,11 @@ class MessageQueue:
         """Rows were dropped from disk: count them, and do not send them."""
         gone = set(row_ids)
         self._durable.ready = deque(entry for entry in self._durable.ready if entry.row_id not in gone)
+        self.parking.forget(gone)
         self.dropped += Counter({reason: len(gone)})
 
     def _held(self) -> tuple[Entry, ...]:
-        return (*self._durable.sent.values(), *self._durable.ready)
+        return (*self._durable.sent.values(), *self.parking, *self._durable.ready)
 
     def sent_rows(self) -> set[int]:
         return {entry.row_id for entry in self._durable.sent.values()} | set(self._durable.deleting)

@@ -16,9 +16,10 @@ from types import TracebackType
 from edge_agender.backoff import Backoff
 from edge_agender.broker import check_connection, client_id, warn_if_insecure
 from edge_agender.errors import BrokerError, EdgeAgenderError
+from edge_agender.link import Subscription, Traffic, Wake
 from edge_agender.message import Message
 from edge_agender.outbox import Outbox
-from edge_agender.session import STOP_S, Session, Subscription, Traffic, Wake
+from edge_agender.session import STOP_S, Session
 from edge_agender.settings import MqttConfig
 
 __all__ = ["LinkState", "Publisher", "check_connection"]
@@ -26,8 +27,8 @@ __all__ = ["LinkState", "Publisher", "check_connection"]
 _log = logging.getLogger(__name__)
 
 MAX_COMMAND_BYTES = 4096
-# A connection that ends sooner does not reset the backoff: two devices of one name would throw each other out for ever.
-_STABLE_S = 10.0
+# Of a connection that comes and goes within seconds, so many are told; then only one that lasts.
+SHORT_LIVED_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Publisher:
         self._connects = 0
         self._last_error: str | None = None
         self._warned: set[str] = set()
+        self._short_lived = 0
+        self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def subscribe(self, topic: str, handler: Callable[[str, bytes], None], max_bytes: int = MAX_COMMAND_BYTES) -> None:
@@ -97,19 +100,18 @@ class Publisher:
     # -- the thread
 
     def _run(self) -> None:
-        backoff = Backoff(self._config.reconnect_min_s, self._config.reconnect_max_s)
         while not self._stop.is_set():
             try:
-                self._session().run(self._stop, self._wake, self._came_up)
+                self._session().run(self._stop, self._wake, self._came_up, self._is_stable)
             except EdgeAgenderError as error:
                 self._failed(error)
             except Exception as error:  # whatever it is, counting goes on and the next attempt may work
                 _log.debug("publisher", exc_info=True)
                 self._failed(BrokerError(f"publisher: {type(error).__name__}: {error}"))
-            if self._went_down_after_s() >= _STABLE_S:
-                backoff.reset()
+            if self._up_since_s is not None:
+                self._up_since_s, self._changed_s = None, time.monotonic()
             self._outbox.rewind()
-            self._stop.wait(backoff.next_s())
+            self._stop.wait(self._backoff.next_s())
 
     def _session(self) -> Session:
         return Session(self._config, self._name, self._outbox, self._status, self._subscriptions, self._traffic)
@@ -118,16 +120,21 @@ class Publisher:
         self._up_since_s = self._changed_s = time.monotonic()
         self._connects += 1
         self._last_error = None
-        self._warned.clear()
-        _log.info("connected to broker %s:%d", self._config.host, self._config.effective_port)
+        self._short_lived += 1
+        if self._short_lived <= SHORT_LIVED_TOLD:
+            self._say_connected()
 
-    def _went_down_after_s(self) -> float:
-        """Return for how long the connection stood."""
-        now_s = time.monotonic()
-        up_s = now_s - self._up_since_s if self._up_since_s is not None else 0.0
-        if self._up_since_s is not None:
-            self._up_since_s, self._changed_s = None, now_s
-        return up_s
+    def _is_stable(self) -> None:
+        """The connection has lasted: what goes wrong from now on is news again."""
+        if self._short_lived > SHORT_LIVED_TOLD:
+            self._say_connected()
+        self._short_lived = 0
+        self._traffic.cautious = False
+        self._warned.clear()
+        self._backoff.reset()
+
+    def _say_connected(self) -> None:
+        _log.info("connected to broker %s:%d", self._config.host, self._config.effective_port)
 
     def _failed(self, error: EdgeAgenderError) -> None:
         text = str(error)

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_agender.message import Message
-from edge_agender.message_queue import Entry, MessageQueue, as_historical
+from edge_agender.message_queue import MessageQueue, as_historical
 from edge_agender.outbox_writer import BATCHED_KINDS, Writer
+from edge_agender.parking import Entry
 from edge_agender.settings import OutboxConfig
 
 # A commit takes well under a millisecond where the card is idle; a card that stalls must not stall the counting.
@@ -120,6 +121,11 @@ class Outbox:
             self._queue.settle(entry)
             self._lock.notify_all()
 
+    def refuse(self, entry: Entry) -> None:
+        """The broker does not want it now: keep it, try its topic again from time to time, and go on with others."""
+        with self._lock:
+            self._queue.refuse(entry, self._clock())
+
     def reject(self, entry: Entry, reason: str = "refused") -> None:
         """It will never be sent: forget it and count it."""
         with self._lock:
@@ -138,6 +144,7 @@ class Outbox:
         with self._lock:
             stored = self._writer.stored - self._queue.deleting
             alarms = [text for text in (self._writer.trouble, self._writer.damage) if text]
+            alarms += [f"the broker refuses {topic}: change its ACL" for topic in self._queue.parking.topics]
             return OutboxState(
                 live=self._queue.live,
                 durable=max(stored, 0) + self._queue.in_memory_only,

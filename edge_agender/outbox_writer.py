@@ -8,7 +8,8 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from edge_agender.message_queue import LOW, Entry, MessageQueue
+from edge_agender.message_queue import LOW, MessageQueue
+from edge_agender.parking import Entry
 from edge_agender.settings import OutboxConfig
 from edge_agender.store import Row, Store, StoreDamagedError, StoreError, salvage, set_aside
 

@@ -8,8 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
@@ -21,9 +19,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agender import broker
 from edge_agender.errors import EdgeAgenderError
+from edge_agender.link import Subscription, Traffic, Wake
 from edge_agender.message import Message
-from edge_agender.message_queue import Entry
 from edge_agender.outbox import Outbox
+from edge_agender.parking import Entry
 from edge_agender.settings import MqttConfig
 
 _log = logging.getLogger(__name__)
@@ -31,56 +30,16 @@ _log = logging.getLogger(__name__)
 IN_FLIGHT = 20
 STOP_S = 1.0
 CONNACK_S = 10.0
+# A connection that ends sooner proves nothing: two devices of one name throw each other out as soon as they are in.
+STABLE_S = 10.0
+HANG_UPS = 3
 # What a subscriber has not fetched by then is no longer live; the broker may forget it (MQTT 5 only).
 LIVE_EXPIRY_S = 60
-# How long durable messages wait after the broker refused one: an ACL is mended by people.
-REFUSED_PAUSE_S = 60.0
 # What PUBLISH adds to topic and payload, at most, with the properties used here.
 _PUBLISH_OVERHEAD = 64
 KEEP_ALIVE_TIMEOUT = 141
 # Reasons of MQTT 5 for which the same message will be refused for ever.
 _HOPELESS = (144, 149, 153)
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    topic: str
-    handler: Callable[[str, bytes], None]
-    max_bytes: int
-
-
-class Wake:
-    """Ends a wait of the publisher's thread from any other."""
-
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-
-    def fileno(self) -> int:
-        return self._reader.fileno()
-
-    def set(self) -> None:
-        with suppress(OSError):
-            self._writer.send(b"\0")
-
-    def clear(self) -> None:
-        with suppress(OSError):
-            self._reader.recv(4096)
-
-
-@dataclass(slots=True)
-class Traffic:
-    """Counters that outlive a connection. `unheard`: commands that were too large or that nobody could use."""
-
-    sent: int = 0
-    acknowledged: int = 0
-    unheard: int = 0
-    told: set[str] = field(default_factory=set)
-
-    def warn_once(self, text: str) -> None:
-        _log.log(logging.DEBUG if text in self.told else logging.WARNING, "%s", text)
-        self.told.add(text)
 
 
 class Session:
@@ -99,10 +58,8 @@ class Session:
         self._in_flight: dict[int, Entry | None] = {}  # None: a status
         self._limit = IN_FLIGHT
         self._max_packet_bytes = 268_435_455
-        self._refused_s: float | None = None
         self._end: EdgeAgenderError | None = None
         self._answered = False
-        self._on_up: Callable[[], None] = lambda: None
         self._set_callbacks()
 
     def _set_callbacks(self) -> None:
@@ -112,25 +69,57 @@ class Session:
         will = self._status("offline")
         client.will_set(will.topic, will.payload, will.qos, will.retain, self._properties(will))
 
-    def run(self, stop: Event, wake: Wake, on_up: Callable[[], None]) -> None:
-        """Connect and send until `stop`; raise an EdgeAgenderError when the connection fails or ends before."""
-        self._on_up = on_up
+    def run(self, stop: Event, wake: Wake, on_up: Callable[[], None], on_stable: Callable[[], None]) -> None:
+        """Connect and send until `stop`; raise an EdgeAgenderError when the connection fails or ends before.
+
+        `on_up` is called once the broker has accepted us, `on_stable` when that has lasted for STABLE_S.
+        """
+        self._on_up, self._on_stable = on_up, on_stable
         try:
             broker.connect(self._client, self._config)
         except (OSError, ValueError) as error:
             raise broker.explain(error, self._config) from None
         self._no_delay()
-        answer_by_s = time.monotonic() + CONNACK_S
+        self._due_s = time.monotonic() + CONNACK_S
         while self._end is None and not stop.is_set():
-            if not self._answered and time.monotonic() > answer_by_s:
-                self._end = broker.explain(TimeoutError(), self._config)
+            if time.monotonic() > self._due_s:
+                self._time_is_up()
             self._fill()
             self._turn(wake, self._outbox.replay_in_s())
         if self._end is None:
             self._say_goodbye(wake)
         self._hang_up()
         if self._end is not None:
+            self._blame()
             raise self._end
+
+    def _time_is_up(self) -> None:
+        self._due_s = float("inf")
+        if self._answered:
+            self._on_stable()
+        else:
+            self._end = broker.explain(TimeoutError(), self._config)
+
+    def _blame(self) -> None:
+        """Some brokers do not say that they refuse a message, they hang up: three times alone, and it was this one."""
+        waiting = list(self._in_flight.values())
+        if waiting and self._answered and not self._stable:
+            self._traffic.cautious = True
+        if len(waiting) != 1 or waiting[0] is None or not waiting[0].message.durable:
+            return
+        waiting[0].hang_ups += 1
+        if waiting[0].hang_ups >= HANG_UPS:
+            self._traffic.warn_once(f"{waiting[0].message.topic}: the broker hangs up on it: see its log and its ACL")
+            self._outbox.refuse(waiting[0])
+
+    @property
+    def _stable(self) -> bool:
+        return self._answered and self._due_s == float("inf")
+
+    @property
+    def _slots(self) -> int:
+        """How many messages may wait for their acknowledgement."""
+        return 1 if self._traffic.cautious else self._limit
 
     def _no_delay(self) -> None:
         sock = self._client.socket()
@@ -172,18 +161,12 @@ class Session:
     def _fill(self) -> None:
         """Take from the outbox as long as the socket swallows it: the outbox knows what to drop, paho does not."""
         client = self._client
-        while client.is_connected() and not client.want_write() and len(self._in_flight) < self._limit:
-            taken = self._outbox.take(durable=self._durable_may_go())
+        while client.is_connected() and not client.want_write() and len(self._in_flight) < self._slots:
+            # A fifth of the slots is left to live messages with acknowledgement.
+            taken = self._outbox.take(durable=len(self._in_flight) < max(1, self._slots * 4 // 5))
             if taken is None:
                 return
             self._send(*taken)
-
-    def _durable_may_go(self) -> bool:
-        if self._refused_s is not None and not self._in_flight and time.monotonic() > self._refused_s:
-            self._refused_s = None
-            self._outbox.rewind()
-        # A fifth of the slots is left to live messages with acknowledgement.
-        return self._refused_s is None and len(self._in_flight) < max(1, self._limit * 4 // 5)
 
     def _send(self, entry: Entry, message: Message) -> None:
         qos = max(message.qos, 1) if message.durable else message.qos
@@ -250,7 +233,7 @@ class Session:
             return
         self._limit = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
         self._max_packet_bytes = getattr(properties, "MaximumPacketSize", self._max_packet_bytes)
-        self._answered = True
+        self._answered, self._due_s = True, time.monotonic() + STABLE_S
         self._say("online")
         for subscription in self._subscriptions:
             self._client.subscribe(subscription.topic, qos=1)
@@ -268,16 +251,20 @@ class Session:
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         entry = self._in_flight.pop(mid, None)
-        if entry is None:
-            return
-        if not reason.is_failure:
+        if reason.is_failure:
+            self._refused(entry, reason)
+        elif entry is not None:
             self._traffic.acknowledged += 1
             self._outbox.acknowledge(entry)
+
+    def _refused(self, entry: Entry | None, reason: ReasonCode) -> None:
+        topic = entry.message.topic if entry else self._status("online").topic
+        text = f"the broker refuses it ({str(reason).lower()}): let this device write there in its ACL"
+        self._traffic.warn_once(f"{topic}: {text}")
+        if entry is None:
             return
-        topic, text = entry.message.topic, str(reason).lower()
-        self._traffic.warn_once(f"{topic}: the broker refuses it ({text}): let this device write there in its ACL")
         if entry.message.durable and reason.value not in _HOPELESS:
-            self._refused_s = time.monotonic() + REFUSED_PAUSE_S
+            self._outbox.refuse(entry)
         else:
             self._outbox.reject(entry)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,13 @@ def settings(port: int, **changes: Any) -> MqttConfig:
     return MqttConfig(**{"port": port, "host": "localhost"} | QUICK | changes)
 
 
+Status = Callable[[str], Message]
+
+
 class Link:
     """An outbox and its publisher."""
 
-    def __init__(self, config: MqttConfig, folder: Path, **options: Any) -> None:
+    def __init__(self, config: MqttConfig, folder: Path, status: Status = status, **options: Any) -> None:
         self.outbox = Outbox(OutboxConfig(path=folder, **options))
         self.publisher = Publisher(config, "d", self.outbox, status)
         self._stack = ExitStack()
@@ -65,13 +69,16 @@ def states(ear: Ear) -> list[str]:
 
 
 class NarrowBroker:
-    """Speaks as much MQTT 5 as shows how many messages a client leaves unacknowledged: Mosquitto does not limit it."""
+    """Speaks as much MQTT 5 as it takes to do what Mosquitto does not: count what is left unacknowledged, and hang up
+    on a topic without a word."""
 
-    def __init__(self, receive_maximum: int) -> None:
+    def __init__(self, receive_maximum: int = 20, hang_up_on: bytes = b"\0") -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._properties = b"\x21" + receive_maximum.to_bytes(2, "big")
+        self._hang_up_on = hang_up_on
         self.most_in_flight = 0
+        self.hung_up = 0
         self._thread = threading.Thread(target=self._serve)
 
     def __enter__(self) -> NarrowBroker:
@@ -79,31 +86,40 @@ class NarrowBroker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(10)
+        self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self._thread.join(10)
 
     def _serve(self) -> None:
-        connection, _ = self._server.accept()
-        connection.settimeout(0.05)
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            with connection, suppress(ConnectionError):
+                connection.settimeout(0.05)
+                self._talk(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
         unacknowledged: list[bytes] = []
-        with connection:
-            while True:
-                try:
-                    kind, body = _packet(connection)
-                except TimeoutError:
-                    for identifier in unacknowledged:
-                        connection.sendall(b"\x40\x02" + identifier)
-                    unacknowledged.clear()
-                    continue
-                except ConnectionError:
+        while True:
+            try:
+                kind, body = _packet(connection)
+            except TimeoutError:
+                for identifier in unacknowledged:
+                    connection.sendall(b"\x40\x02" + identifier)
+                unacknowledged.clear()
+                continue
+            if kind >> 4 == 1:
+                answer = b"\0\0" + bytes([len(self._properties)]) + self._properties
+                connection.sendall(b"\x20" + bytes([len(answer)]) + answer)
+            elif kind >> 4 == 3 and kind & 6:
+                end = 2 + int.from_bytes(body[:2], "big")
+                if body[2:end] == self._hang_up_on:
+                    self.hung_up += 1
                     return
-                if kind >> 4 == 1:
-                    answer = b"\0\0" + bytes([len(self._properties)]) + self._properties
-                    connection.sendall(b"\x20" + bytes([len(answer)]) + answer)
-                elif kind >> 4 == 3 and kind & 6:
-                    end = 2 + int.from_bytes(body[:2], "big")
-                    unacknowledged.append(body[end : end + 2])
-                    self.most_in_flight = max(self.most_in_flight, len(unacknowledged))
+                unacknowledged.append(body[end : end + 2])
+                self.most_in_flight = max(self.most_in_flight, len(unacknowledged))
 
 
 def _packet(connection: socket.socket) -> tuple[int, bytes]:

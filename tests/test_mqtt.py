@@ -81,6 +81,16 @@ class TestPublishing:
             wait_until(lambda: link.publisher.state().acknowledged == 30)
         assert 1 <= narrow.most_in_flight <= 3
 
+    def test_broker_that_hangs_up_on_a_topic_gets_the_others(self, tmp_path: Path) -> None:
+        with NarrowBroker(hang_up_on=b"p/d/closed") as narrow, Link(settings(narrow.port), tmp_path) as link:
+            for number in range(10):
+                link.outbox.put(Message("viewer", "p/d/closed", b"{}", 1, False, durable=True))
+                link.outbox.put(window(number))
+            wait_until(lambda: link.publisher.state().acknowledged == 10)
+            assert link.outbox.state().durable == 10
+            assert "the broker refuses p/d/closed" in str(link.outbox.state().alarm)
+            assert narrow.hung_up <= 10
+
     def test_message_larger_than_the_broker_takes_is_counted_and_passed_over(self, tmp_path: Path) -> None:
         small = Broker(tmp_path / "broker", ["allow_anonymous true", "max_packet_size 2000"])
         with running(small), Ear(small.port) as ear, Link(settings(small.port), tmp_path) as link:

@@ -1,0 +1,58 @@
+"""What outlives a single connection: counters, subscriptions, what was complained of, and how to wake the thread."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    topic: str
+    handler: Callable[[str, bytes], None]
+    max_bytes: int
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Counters. `unheard`: commands that were too large or that nobody could use.
+
+    `cautious`: the connection before ended soon, with messages unanswered. It may have been for one of them, so they
+    go one at a time: Mosquitto 2.0.11 (Debian bookworm) hangs up after it refused an MQTT 5 message, and what else was
+    on its way makes the kernel throw the refusal away.
+    """
+
+    sent: int = 0
+    acknowledged: int = 0
+    unheard: int = 0
+    cautious: bool = False
+    told: set[str] = field(default_factory=set)
+
+    def warn_once(self, text: str) -> None:
+        _log.log(logging.DEBUG if text in self.told else logging.WARNING, "%s", text)
+        self.told.add(text)
+
+
+class Wake:
+    """Ends a wait of the publisher's thread from any other."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def set(self) -> None:
+        with suppress(OSError):
+            self._writer.send(b"\0")
+
+    def clear(self) -> None:
+        with suppress(OSError):
+            self._reader.recv(4096)
