@@ -2,17 +2,25 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+import yaml
+from jsonschema import Draft7Validator, Draft202012Validator
+from test_messages import EVERY
 
 from edge_agender import schemas
+from edge_agender.contract import COMMANDS, PAYLOADS
+from edge_agender.schemas.__main__ import asyncapi_text
 from edge_agender.schemas.build import json_schemas
+from edge_agender.settings import QosConfig
 
 RELEASED = Path(__file__).parent / "released_schemas"
+ASYNCAPI = Path(__file__).parents[1] / "docs" / "asyncapi.yaml"
 
 
 def test_the_shipped_schemas_are_those_of_the_code() -> None:
@@ -89,3 +97,64 @@ def test_the_comparison_finds_what_breaks_and_allows_what_does_not() -> None:
         broken = copy.deepcopy(old)
         break_it(broken)
         assert list(changes(old, broken)) != []
+
+
+class TestAsyncapi:
+    def document(self) -> dict[str, Any]:
+        data: dict[str, Any] = yaml.safe_load(ASYNCAPI.read_text(encoding="utf-8"))
+        return data
+
+    def test_the_document_is_that_of_the_code(self) -> None:
+        assert ASYNCAPI.read_text(encoding="utf-8") == asyncapi_text(), "run python -m edge_agender.schemas"
+
+    def test_every_reference_leads_somewhere(self) -> None:
+        document = self.document()
+        references = list(values_of("$ref", document))
+        assert len(references) > 40
+        for reference in references:
+            node = document
+            for part in reference.removeprefix("#/").split("/"):
+                node = node[part]
+
+    def test_every_payload_and_command_has_its_topic_and_direction(self) -> None:
+        document = self.document()
+        for kind in PAYLOADS:
+            assert document["channels"][kind]["address"] == "{prefix}/{device}/" + kind
+        actions = {
+            operation["channel"]["$ref"].rsplit("/", 1)[1]: operation for operation in document["operations"].values()
+        }
+        assert actions.keys() == {*PAYLOADS, *COMMANDS, "discovery"}
+        assert {kind for kind, operation in actions.items() if operation["action"] == "receive"} == set(COMMANDS)
+
+    @pytest.mark.parametrize("kind", EVERY)
+    def test_quality_and_retention_are_those_of_the_messages(self, kind: str) -> None:
+        operations = self.document()["operations"].values()
+        (mqtt,) = [o["bindings"]["mqtt"] for o in operations if o["channel"]["$ref"] == f"#/channels/{kind}"]
+        assert mqtt["qos"] == getattr(QosConfig(), kind)
+        assert mqtt["retain"] == EVERY[kind].retain
+
+    @pytest.mark.parametrize("kind", EVERY)
+    def test_messages_are_what_it_says(self, kind: str) -> None:
+        document = self.document()
+        payload = document["components"]["messages"][kind]["payload"]
+        Draft7Validator({**document, **payload}).validate(json.loads(EVERY[kind].payload))
+
+    def test_asyncapis_own_schema_takes_it(self) -> None:
+        npm = shutil.which("npm")
+        root = subprocess.run([npm, "root", "-g"], capture_output=True, text=True).stdout.strip() if npm else ""
+        schema = Path(root) / "@asyncapi" / "specs" / "schemas" / "3.0.0-without-$id.json"
+        if not root or not schema.exists():
+            pytest.skip("needs npm install -g @asyncapi/specs")
+        errors = Draft7Validator(json.loads(schema.read_text())).iter_errors(self.document())
+        assert [f"{error.json_path}: {error.message}" for error in errors] == []
+
+
+def values_of(key: str, node: Any) -> Iterator[Any]:
+    if isinstance(node, dict):
+        if key in node:
+            yield node[key]
+        for value in node.values():
+            yield from values_of(key, value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from values_of(key, item)

@@ -26,14 +26,14 @@ def json_schema(kind: str, payload: type) -> dict[str, Any]:
         "title": f"edge-agender {kind}, version {version}",
         "description": inspect.cleandoc(payload.__doc__ or ""),
     }
-    return {**head, **{key: _plain(value) for key, value in made.items() if key not in head}}
+    return {**head, **{key: plain(value) for key, value in made.items() if key not in head}}
 
 
-def _plain(node: Any, names: bool = False) -> Any:
+def plain(node: Any, names: bool = False) -> Any:
     """Leave out the titles that pydantic makes of field names: they repeat the keys. `names`: keys are field names."""
     if isinstance(node, dict):
         kept = {key: value for key, value in node.items() if names or key != "title"}
-        return {key: _plain(value, key in ("properties", "$defs") and not names) for key, value in kept.items()}
+        return {key: plain(value, key in ("properties", "$defs") and not names) for key, value in kept.items()}
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [plain(item) for item in node]
     return node
