@@ -12,6 +12,7 @@ from typing import Self
 from edge_agender import __version__, board
 from edge_agender.capture import Capture
 from edge_agender.detectors import open_detector
+from edge_agender.discovery import discovery_message
 from edge_agender.errors import ConfigError
 from edge_agender.estimator import Estimator
 from edge_agender.gating import Cadence
@@ -20,7 +21,7 @@ from edge_agender.measures import SwitchState
 from edge_agender.message import Message
 from edge_agender.messages import Sender, enabled_message, health_message
 from edge_agender.models import find_model
-from edge_agender.orders import Orders
+from edge_agender.orders import Announce, Orders
 from edge_agender.pipeline import Observation, Pipeline
 from edge_agender.reporter import Reporter
 from edge_agender.settings import Config
@@ -94,6 +95,7 @@ class Engine:
         self._source_progress_s = now_s
         self._throttled: bool | None = None
         self.observation: Observation | None = None
+        self._announce()
         self.fresh = False
 
     def __enter__(self) -> Self:
@@ -174,6 +176,7 @@ class Engine:
         if "source" in changed:
             self._close_capture()
         self.config = config
+        self._announce()
         self._switch_due_s = 0.0
         logging.getLogger().setLevel(config.log.level.upper())
 
@@ -194,8 +197,16 @@ class Engine:
             if isinstance(order, bool):
                 self._switch.set_remote(order)
                 self._switch_due_s = 0.0
+            elif isinstance(order, Announce):
+                self._announce()
             else:
                 self.reporter.show(order)
+
+    def _announce(self) -> None:
+        """Tell Home Assistant which device this is, where that is wanted."""
+        if self.config.home_assistant.enabled:
+            gate = self.reporter.gate
+            self._sink.put(discovery_message(self._sender, self.config.home_assistant.prefix, gate))
 
     def _obey_switch(self, now_s: float) -> None:
         """Open or close the camera as the switch says, and publish what it says whenever that changes."""

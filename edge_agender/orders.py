@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
+from edge_agender.discovery import BIRTH
 from edge_agender.incoming import Content, parse_content, parse_enabled
 
 log = logging.getLogger(__name__)
 
-Order: TypeAlias = bool | Content  # enabled or not; what the sign shows
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Home Assistant has started: it wants to hear again which devices there are."""
+
+
+Order: TypeAlias = bool | Content | Announce  # enabled or not; what the sign shows; announce the device again
 # A player tells of new content a few times a minute: more than this at once is a fault or an attack.
 MOST_WAITING = 32
 
@@ -28,6 +36,10 @@ class Orders:
 
     def content(self, topic: str, payload: bytes) -> None:
         self._take(topic, payload, parse_content)
+
+    def birth(self, topic: str, payload: bytes) -> None:
+        if payload == BIRTH:
+            self._take(topic, payload, lambda _: Announce())
 
     def drain(self) -> list[Order]:
         """Return what has arrived since the last call, oldest first."""

@@ -34,7 +34,7 @@ class Reporter:
         self._sender = sender
         self._counter = FrameCounter(config.audience)
         self._policy = FramePolicy(config.publish)
-        self._gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
+        self.gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
         focal = focal_px(config.source.width_px, config.audience.distance.lens_hfov_deg)
         self._audience = Audience(config.audience, config.window, config.tracking, focal)
         self._versions = versions(config)
@@ -50,7 +50,7 @@ class Reporter:
         )
         yield from self._viewers(visits)
         view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)
-        self.view = self._gate.frame(view)
+        self.view = self.gate.frame(view)
         if self.view is not None and self._policy.due(audience_summary(view), view.count, now_s):
             self._sequences["frame"] += 1
             yield frame_message(self._sender, view)
@@ -58,7 +58,7 @@ class Reporter:
     def windows_due(self, utc_s: float) -> Iterator[Message]:
         """Yield the windows that are complete. Call it also while no frames come."""
         for closed in self._audience.windows_due(utc_s):
-            window = self._gate.window(closed)
+            window = self.gate.window(closed)
             self.windows.append(window)
             yield window_message(self._sender, window, self._next("window"), self._versions)
 
@@ -91,7 +91,7 @@ class Reporter:
 
     def _viewers(self, visits: Sequence[Visit]) -> Iterator[Message]:
         for visit in visits:
-            viewer = self._gate.viewer(visit)
+            viewer = self.gate.viewer(visit)
             if viewer is not None:
                 yield viewer_message(self._sender, viewer, self._next("viewer"))
 

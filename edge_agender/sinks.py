@@ -46,6 +46,8 @@ class MqttSink:
         self._publisher = Publisher(config.mqtt, config.device.name, self._outbox, partial(status_message, sender))
         self._publisher.subscribe(sender.topic("enabled/set"), orders.enabled)
         self._publisher.subscribe(sender.topic("content"), orders.content)
+        if config.home_assistant.enabled:
+            self._publisher.subscribe(f"{config.home_assistant.prefix}/status", orders.birth)
 
     def put(self, message: Message) -> None:
         self._outbox.put(message)

@@ -210,3 +210,14 @@ def test_orders_are_bounded_and_bad_ones_dropped() -> None:
     assert orders.drain() == [False] * 32
     orders.content("c", b'{"id": "a"}')
     assert orders.drain() == [Content("a")]
+
+
+def test_home_assistant_hears_of_the_device_and_again_after_its_birth(tmp_path: Path) -> None:
+    with engine_on(tmp_path, "source.demo.duration_s=2", "home_assistant.enabled=true") as (engine, sink, orders):
+        orders.birth("homeassistant/status", b"offline")
+        engine.step()
+        orders.birth("homeassistant/status", b"online")
+        engine.step()
+    topics = [message.topic for message in sink.messages if message.kind == "discovery"]
+    assert len(topics) == 2
+    assert all(topic.startswith("homeassistant/device/") for topic in topics)
