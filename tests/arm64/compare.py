@@ -22,7 +22,7 @@ def main() -> int:
         ]
         delegated = "DELEGATE" in mine["operators"] and "DELEGATE" in theirs["operators"]
         differing = sum(step > 0 for step in steps)
-        print(f"{name}: {len(steps)} numbers, {differing} differ, by {max(steps)} steps at most; XNNPACK {delegated}")
+        sys.stdout.write(f"{name}: {len(steps)} numbers, {differing} differ, by {max(steps)} steps at most; XNNPACK {delegated}\n")
         failed |= max(steps) > MOST_STEPS or not delegated
     return int(failed)
 

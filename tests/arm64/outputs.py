@@ -1,4 +1,4 @@
-"""Print each shipped model's raw outputs for inputs made from a seed, as JSON: the same on every machine but rounding."""
+"""Print each shipped model's raw outputs for seeded inputs, as JSON: the same on every machine but rounding."""
 
 from __future__ import annotations
 
