@@ -53,7 +53,7 @@ class Evidence:
             return None
         sd = math.nan
         if self._variance_weight:
-            sd = math.sqrt(self._variance / self._variance_weight) * _sd_factor(self._weight)
+            sd = math.sqrt(self._variance / self._variance_weight) * _sd_factor(self._weight / self._best)
         p_female = 1 / (1 + math.exp(-self._log_odds / self._weight))
         return Estimate(self._years / self._weight, sd, p_female)
 
@@ -61,12 +61,13 @@ class Evidence:
         """True where an estimate of a crop of this quality would say something new."""
         if quality <= 0:
             return False
-        if not self._weight:
+        if quality >= CLEARLY_BETTER * self._best:
             return True
-        if now_s - self._last_s < MIN_SPACING_S and quality < CLEARLY_BETTER * self._best:
+        if now_s - self._last_s < MIN_SPACING_S:
             return False
-        weight = min(self._weight + quality, MAX_ALIKE * max(self._best, quality))
-        return 1 - _sd_factor(weight) / _sd_factor(self._weight) >= MIN_GAIN
+        crops = self._weight / self._best
+        more = min(crops + quality / self._best, MAX_ALIKE)
+        return 1 - _sd_factor(more) / _sd_factor(crops) >= MIN_GAIN
 
     def _limit(self) -> None:
         part = MAX_ALIKE * self._best / self._weight
@@ -83,6 +84,10 @@ def _log_odds(p: float) -> float:
     return min(max(math.log(p / (1 - p)), -MAX_LOG_ODDS), MAX_LOG_ODDS)
 
 
-def _sd_factor(weight: float) -> float:
-    """Deviation of the mean in parts of one perfect crop's: the shared part stays, the rest falls with evidence."""
-    return math.sqrt(SHARED_VARIANCE + (1 - SHARED_VARIANCE) / weight)
+def _sd_factor(crops: float) -> float:
+    """Deviation of the mean of so many crops of the best quality seen, in parts of one's.
+
+    What all frames share stays, the rest falls with evidence. How sure the network is of a crop of this quality is its
+    own to say: a poor crop has a large deviation already.
+    """
+    return math.sqrt(SHARED_VARIANCE + (1 - SHARED_VARIANCE) / crops)
