@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import sys
 import tempfile
 import time
@@ -44,7 +45,8 @@ def check_selftest(_broker: Broker) -> None:
 
 def check_unit(_broker: Broker) -> None:
     """systemd knows every line of the unit and counts an exposure of 1.5 or better."""
-    assert sh("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", UNIT) == ""
+    path = f"/usr/lib/systemd/system/{UNIT}"
+    assert sh("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", path) == ""
     sh("systemd-analyze", "security", "--threshold=15", "--no-pager", UNIT)
 
 
@@ -87,8 +89,9 @@ def check_sandbox(_broker: Broker) -> None:
     (store / "edge-agender.mqtt-password").write_text("hidden\n")
     for name, number in (("/dev/video9", 5), ("/dev/mem", 1)):
         if not Path(name).exists():
-            os.mknod(name, 0o020660, os.makedev(1, number))
-    sh("chgrp", "video", "/dev/video9")
+            os.mknod(name, stat.S_IFCHR, os.makedev(1, number))
+            sh("chmod", "660", name)
+            sh("chgrp", "video", name)
     result = json.loads(_in_sandbox(f"/usr/bin/python3 {HERE}/probe.py", "DeviceAllow=/dev/video9 rw").splitlines()[-1])
     (store / "edge-agender.mqtt-password").unlink()
     assert result["writable"] == ["/tmp", "/var/tmp", "state"], result
@@ -103,19 +106,12 @@ def check_sandbox(_broker: Broker) -> None:
 
 def check_speed(_broker: Broker) -> None:
     """The networks run as fast inside the sandbox as outside."""
-    command = "/opt/edge-agender/bin/edge-agender benchmark --json"
-    free = json.loads(sh(*command.split()).splitlines()[-1])
-    boxed = json.loads(_in_sandbox(command).splitlines()[-1])
-    for stage in ("detect", "estimate"):
-        ours, theirs = (_median_ms(result, stage) for result in (boxed, free))
-        say(f"      {stage}: {ours:.2f} ms in the sandbox, {theirs:.2f} ms outside")
-        assert ours < 3 * theirs, f"{stage}: {ours} ms in the sandbox, {theirs} ms outside"
-
-
-def _median_ms(result: dict[str, object], stage: str) -> float:
-    stages = result["stages"]
-    rows = stages.items() if isinstance(stages, dict) else ((row["stage"], row) for row in stages)  # type: ignore[attr-defined]
-    return next(float(row["median_ms"]) for name, row in rows if name == stage)
+    command = f"/opt/edge-agender/bin/python3 {HERE}/speed.py"
+    free, boxed = (json.loads(output.splitlines()[-1]) for output in (sh(*command.split()), _in_sandbox(command)))
+    for stage in free:
+        say(f"      {stage}: {boxed[stage]:.2f} ms in the sandbox, {free[stage]:.2f} ms outside")
+    # Without its fast kernels (ProcSubset=pid) a network takes seventy times as long.
+    assert all(boxed[stage] < 3 * free[stage] + 1 for stage in free)
 
 
 def _in_sandbox(command: str, more: str = "") -> str:
@@ -188,14 +184,19 @@ def check_stop(broker: Broker) -> None:
 def check_state(broker: Broker) -> None:
     """What was counted without a broker is published after a restart of everything."""
     broker.stop()
-    configure(outbox={"frames_durable": True, "historical_after_s": 1})
+    configure(window={"length_s": 10})
     sh("systemctl", "start", UNIT)
-    time.sleep(6)
+    time.sleep(14)
     sh("systemctl", "stop", UNIT)
     broker.forget()
     broker.start()
     sh("systemctl", "start", UNIT)
-    wait_for("messages of the boot before", lambda: len({frame["boot_id"] for frame in broker.heard("frame")}) == 2, 40)
+    now = wait_for(
+        "online", lambda: [status["boot_id"] for status in broker.heard("status") if status["state"] == "online"]
+    )
+    wait_for(
+        "window of the boot before", lambda: {window["boot_id"] for window in broker.heard("window")} - set(now), 40
+    )
     configure()
 
 
