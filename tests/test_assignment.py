@@ -1,7 +1,7 @@
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agender.assignment import assign
@@ -27,6 +27,7 @@ def least(costs: list[list[float]], limit: float) -> float:
     return best
 
 
+@settings(deadline=None)
 @given(tables, st.sampled_from([0.0, 5.0, 10.0, 40.0]))
 def test_no_other_choice_costs_less(costs: list[list[float]], limit: float) -> None:
     pairs = assign(costs, limit)

@@ -2,7 +2,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agender.incoming import Content, parse_content, parse_enabled
@@ -62,6 +62,7 @@ def test_wrong_content_is_refused(data: dict[str, object]) -> None:
         parse_content(json.dumps(data).encode())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     for parse in (parse_enabled, parse_content):
@@ -69,6 +70,7 @@ def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
             parse(payload)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=9), lambda inner: st.lists(inner, max_size=3)
