@@ -107,6 +107,7 @@ class Engine:
         self._close_capture()
         self._put(self.reporter.end_visits())
         self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
+        self._switch.close()
 
     @property
     def problem(self) -> str | None:
@@ -172,6 +173,7 @@ class Engine:
         reporter.carry_on(self.reporter)
         pipeline.work = self.pipeline.work
         self.pipeline, self.reporter = pipeline, reporter
+        self._switch.close()
         self._switch = Switch(config.schedule, self._folder)
         if "source" in changed:
             self._close_capture()

@@ -207,6 +207,8 @@ class ScheduleConfig(Section):
 
     hours: tuple[str, ...] = ()
     off_file: Path | None = Path("/etc/edge-agender/off")
+    off_pin: Annotated[int, Field(ge=0, le=1023)] | None = None
+    off_pin_chip: Path = Path("/dev/gpiochip0")
 
     @field_validator("hours")
     @classmethod

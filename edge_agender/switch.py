@@ -1,9 +1,10 @@
-"""The off switch: opening hours, a remote command, a local file. Off means that the camera is closed."""
+"""The off switch: opening hours, a remote command, a local file, a pin. Off means that the camera is closed."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from edge_agender.gpio import Pin
 from edge_agender.measures import SwitchState
 from edge_agender.opening import decide, parse_hours
 from edge_agender.settings import ScheduleConfig
@@ -13,11 +14,12 @@ STATE_NAME = "enabled"
 
 
 class Switch:
-    """Remembers the remote command over restarts; looks at the clock and the file when asked."""
+    """Remembers the remote command over restarts; looks at clock, file and pin when asked. ConfigError: no such pin."""
 
     def __init__(self, config: ScheduleConfig, folder: StateFolder) -> None:
         self._hours = [parse_hours(line) for line in config.hours]
         self._off_file = config.off_file
+        self._pin = None if config.off_pin is None else Pin(config.off_pin_chip, config.off_pin)
         self._folder = folder
         # Whoever switched it off must not be overruled by a damaged file: only what was never set is on.
         saved = folder.load(STATE_NAME)
@@ -35,4 +37,11 @@ class Switch:
             local or datetime.now(),
             remote_enabled=self._remote_enabled,
             file_off=self._off_file is not None and self._off_file.exists(),
+            pin_off=self._pin is not None and self._pin.closed_to_ground(),
         )
+
+    def close(self) -> None:
+        """Give the pin back."""
+        if self._pin is not None:
+            self._pin.close()
+            self._pin = None
