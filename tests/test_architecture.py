@@ -20,7 +20,7 @@ PIXEL_FREE = {"outbox", "outbox_writer", "message_queue", "store", "mqtt", "sess
 PIXELS = {"Frame", "Face", "Track", "Picture"}
 IMPURE = {"cv2", "threading", "time", "socket", "subprocess", "sqlite3", "os", "pathlib"}
 ONLY_IN_TFLITE = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
-ASSEMBLY = {"cli", "__main__", "commands", "service", "engine", "reporter", "benchmark", "doctor", "live_feed", "selftest"}
+ASSEMBLY = {"cli", "__main__", "commands", "service", "engine", "reporter", "benchmark", "live_feed", "selftest"}
 
 
 def modules() -> dict[str, ast.Module]:

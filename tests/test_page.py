@@ -93,7 +93,8 @@ def test_the_aim_view_draws_boxes_and_judges_the_mounting(window: Browser, page:
     eventually(lambda: window.run("return document.getElementById('canvas').dataset.faces") == "2")
     assert live.wants_faces
     assert window.console() == []
-    rules = window.run("return [...document.querySelectorAll('#rules li')].map(r => [r.dataset.rule, r.dataset.verdict])")
+    listed = "[...document.querySelectorAll('#rules li')].map(r => [r.dataset.rule, r.dataset.verdict])"
+    rules = window.run(f"return {listed}")
     assert dict(rules)["size"] == "failure"
     assert "too small" in window.text("rules")
     assert "96 px" in window.text("faces")
@@ -141,7 +142,8 @@ def test_it_fits_a_phone_in_light_and_dark(window: Browser, page: StatusServer, 
         for view, dark in (("", False), ("#aim", True)):
             window.dark(dark)
             show(window, page, view)
-            eventually(lambda: window.text("rules" if view else "table-cells"))
+            shown = "rules" if view else "table-cells"
+            eventually(lambda shown=shown: window.text(shown))
             assert window.run("return document.documentElement.scrollWidth") <= 320
             assert window.run(CONTRAST) == []
     finally:

@@ -22,7 +22,8 @@ def main() -> int:
         ]
         delegated = "DELEGATE" in mine["operators"] and "DELEGATE" in theirs["operators"]
         differing = sum(step > 0 for step in steps)
-        sys.stdout.write(f"{name}: {len(steps)} numbers, {differing} differ, by {max(steps)} steps at most; XNNPACK {delegated}\n")
+        text = f"{len(steps)} numbers, {differing} differ, by {max(steps)} steps at most; XNNPACK {delegated}"
+        sys.stdout.write(f"{name}: {text}\n")
         failed |= max(steps) > MOST_STEPS or not delegated
     return int(failed)
 
