@@ -17,6 +17,7 @@ from edge_agender import __version__
 from edge_agender.errors import EdgeAgenderError
 
 SYSTEM_CONFIG = Path("/etc/edge-agender/config.yaml")
+CONFIG_VARIABLE = "EDGE_AGENDER_CONFIG"
 
 OVERVIEW = """\
 Counts the audience of a digital sign: finds faces beside the camera, estimates age and gender,
@@ -32,7 +33,10 @@ first steps:
 
 def _configured(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"default: {SYSTEM_CONFIG} where it exists, else built-in values"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"default: ${CONFIG_VARIABLE}, {SYSTEM_CONFIG} where it exists, else built-in values",
     )
     parser.add_argument(
         "--set",

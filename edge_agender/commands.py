@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_agender.cli import SYSTEM_CONFIG, configure_logging
+from edge_agender.cli import CONFIG_VARIABLE, SYSTEM_CONFIG, configure_logging
 from edge_agender.config import load, source_overrides
 from edge_agender.errors import MediaError, UsageError
 from edge_agender.settings import Config
@@ -34,6 +35,8 @@ def load_config(options: Namespace) -> Config:
 def config_path(options: Namespace) -> Path | None:
     if options.config is not None:
         return Path(options.config)
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
     return SYSTEM_CONFIG if SYSTEM_CONFIG.is_file() else None
 
 
