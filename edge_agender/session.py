@@ -85,7 +85,7 @@ class Session:
             if time.monotonic() > self._due_s:
                 self._time_is_up()
             self._fill()
-            self._turn(wake, self._outbox.replay_in_s())
+            self._turn(wake, self._outbox.replay_in_s() if self._durable_may_go else None)
         if self._end is None:
             self._say_goodbye(wake)
         self._hang_up()
@@ -145,8 +145,8 @@ class Session:
         poller.register(wake.fileno(), select.POLLIN)
         poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
         pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-        # A replay that is due but may not go (no slot) must not turn this into a busy loop: 10 ms at least.
-        wait_s = 0.0 if pending else min(1.0, max(due_in_s, 0.01) if due_in_s is not None else 1.0)
+        # The rate limit is that of a clock read earlier: a little longer, or this turns once too often for nothing.
+        wait_s = 0.0 if pending else min(1.0, due_in_s + 0.002 if due_in_s is not None else 1.0)
         events = dict(poller.poll(wait_s * 1000))
         wake.clear()
         happened = events.get(sock.fileno(), 0)
@@ -158,12 +158,17 @@ class Session:
 
     # -- sending
 
+    @property
+    def _durable_may_go(self) -> bool:
+        """A fifth of the slots is left to live messages with acknowledgement."""
+        room = len(self._in_flight) < max(1, self._slots * 4 // 5)
+        return room and self._client.is_connected() and not self._client.want_write()
+
     def _fill(self) -> None:
         """Take from the outbox as long as the socket swallows it: the outbox knows what to drop, paho does not."""
         client = self._client
         while client.is_connected() and not client.want_write() and len(self._in_flight) < self._slots:
-            # A fifth of the slots is left to live messages with acknowledgement.
-            taken = self._outbox.take(durable=len(self._in_flight) < max(1, self._slots * 4 // 5))
+            taken = self._outbox.take(durable=self._durable_may_go)
             if taken is None:
                 return
             self._send(*taken)
@@ -210,11 +215,11 @@ class Session:
         client, now_s = self._client, time.monotonic()
         while client.is_connected() and self._outbox.replay_in_s() == 0 and time.monotonic() < now_s + STOP_S / 2:
             self._fill()
-            self._turn(wake, 0.0)
+            self._turn(wake, 0.02)
         if client.is_connected():
             self._say("stopped")
         while self._unheard and client.is_connected() and time.monotonic() < now_s + STOP_S:
-            self._turn(wake, 0.0)
+            self._turn(wake, 0.02)
         if client.is_connected() and not self._unheard:
             client.disconnect()
 

@@ -64,6 +64,11 @@ def sequences(ear: Ear, topic: str = "p/d/window") -> list[int]:
     return [payload["sequence"] for payload in ear.payloads(topic)]
 
 
+def once(heard: list[int]) -> list[int]:
+    """Without what QoS 1 delivered again after a connection had ended."""
+    return list(dict.fromkeys(heard))
+
+
 def states(ear: Ear) -> list[str]:
     return [payload["state"] for payload in ear.payloads("p/d/status")]
 
