@@ -222,6 +222,12 @@ class WindowPayload(TypedDict):
     boot_id: BootId
     sequence: Sequence
     historical: Historical
+    number: Annotated[
+        int,
+        Field(
+            ge=0, description="Rises with each window of this device, also over restarts. Equal: the same window again."
+        ),
+    ]
     start: Utc
     length_s: Annotated[int, Field(gt=0)]
     covered_s: Annotated[float, Field(ge=0, description="Seconds that were watched; the rest is unknown, not empty.")]

@@ -131,6 +131,7 @@ class ContentWindow:
 class Window:
     """What is released of one span of time. Fields as in the message."""
 
+    number: int
     start_utc_s: float
     length_s: int
     historical: bool

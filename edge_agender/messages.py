@@ -168,6 +168,7 @@ def window_message(sender: Sender, window: Window, sequence: int, versions: Vers
         "boot_id": sender.boot_id,
         "sequence": sequence,
         "historical": window.historical,
+        "number": window.number,
         "start": utc_text(window.start_utc_s),
         "length_s": window.length_s,
         "covered_s": round(window.covered_s, 1),

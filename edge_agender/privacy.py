@@ -26,7 +26,7 @@ class Gate:
     def __init__(self, privacy: PrivacyConfig, window: WindowConfig, bands: AgeBands) -> None:
         self._min_cell = privacy.min_cell
         self._by_content = window.demographics == "content"
-        self._all_cells = len(GENDERS) * len(bands.labels)
+        self._cells: set[CellKey] = {(gender, band) for gender in GENDERS for band in bands.labels}
         self.releases_frames = privacy.level in ("frame", "viewer")
         self.releases_viewers = privacy.level == "viewer"
 
@@ -50,6 +50,7 @@ class Gate:
     def window(self, closed: ClosedWindow) -> Window:
         tally = closed.tally
         return Window(
+            number=tally.number,
             start_utc_s=closed.start_utc_s,
             length_s=closed.length_s,
             historical=closed.historical,
@@ -82,7 +83,8 @@ class Gate:
         )
 
     def _demographics(self, counted: Tally | ContentTally) -> Demographics:
-        told = protect(counted.cells, self._min_cell, self._all_cells)
+        # Another set of bands may have been configured while the window was open: then it holds cells of both.
+        told = protect(counted.cells, self._min_cell, len(self._cells | counted.cells.keys()))
         cells = tuple(Cell(gender, band, counted.cells[gender, band]) for gender, band in sorted(told))
         return Demographics(self._min_cell, cells, counted.cells.total() - sum(cell.viewers for cell in cells))
 

@@ -36,8 +36,12 @@ class ContentTally:
 
 @dataclass
 class Tally:
-    """One window's sums. `count_s` and `luma_s` are sums over time, to be divided by seconds."""
+    """One window's sums. `number` is which window of this device it is.
 
+    `count_s` and `luma_s` are sums over time, to be divided by seconds.
+    """
+
+    number: int = 0
     covered_s: float = 0.0
     count_s: float = 0.0
     peak_count: int = 0

@@ -41,6 +41,7 @@ class Windows:
         self._bands = bands
         self._open: dict[int, Tally] = {}
         self._told = -1
+        self._next_number = 0
         self._ready: list[tuple[float, int, Tally]] = []
         self._last_utc_s = self._last_s = -math.inf
 
@@ -80,6 +81,7 @@ class Windows:
             "format": FORMAT,
             "length_s": self._length_s,
             "told": self._told,
+            "next_number": self._next_number,
             "open": [[index, to_plain(tally)] for index, tally in sorted(self._open.items())],
             "ready": [[start_s, length_s, to_plain(tally)] for start_s, length_s, tally in self._ready],
         }
@@ -89,12 +91,12 @@ class Windows:
         try:
             if snapshot["format"] != FORMAT:
                 raise ValueError(f"format {snapshot['format']}")
-            told, length_s = int(snapshot["told"]), int(snapshot["length_s"])
+            told, length_s, number = (int(snapshot[key]) for key in ("told", "length_s", "next_number"))
             opened = {int(index): from_plain(plain) for index, plain in snapshot["open"]}
             ready = [(float(start_s), int(length), from_plain(plain)) for start_s, length, plain in snapshot["ready"]]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the windows' state cannot be read: {error}") from None
-        self._ready = ready
+        self._ready, self._next_number = ready, number
         if length_s == self._length_s:
             self._open, self._told = opened, told
         else:
@@ -121,7 +123,11 @@ class Windows:
 
     def _at(self, index: int) -> Tally:
         # What is told stays told: an event that comes too late counts in the first window that is still open.
-        return self._open.setdefault(max(index, self._told + 1), Tally())
+        index = max(index, self._told + 1)
+        if index not in self._open:
+            self._open[index] = Tally(self._next_number)
+            self._next_number += 1
+        return self._open[index]
 
     def _index(self, utc_s: float) -> int:
         return math.floor(utc_s / self._length_s)

@@ -30,6 +30,7 @@ SOMEBODY = Person(34.16, 5.04, "female", 0.934)
 SHARE = ContentShare("spring-sale", 3.21, 1.0)
 TABLE = Demographics(5, (Cell("female", "25-34", 6),), 2)
 WINDOW = Window(
+    number=4711,
     start_utc_s=NOON_S,
     length_s=60,
     historical=False,

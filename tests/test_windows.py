@@ -84,6 +84,21 @@ def test_throttling_at_any_moment_counts() -> None:
     assert book.due(NOON_S + 70)[0].tally.throttled is True
 
 
+def test_windows_are_numbered_over_restarts_and_changes_of_the_clock() -> None:
+    book = windows()
+    watch(book, 0, 70)
+    numbers = [w.tally.number for w in book.due(NOON_S + 65)]
+    killed = book.snapshot()
+    for one in (book, windows()):
+        one.restore(killed)
+        watch(one, 80, 130)
+        watch(one, -7200, -7190)
+        told = one.due(NOON_S + 130)
+        assert numbers == [0]
+        assert [w.tally.number for w in told] == [1, 2, 3]
+        assert [w.start_utc_s - NOON_S for w in told] == [60, 120, -7200]
+
+
 def test_late_windows_are_historical() -> None:
     book = windows()
     watch(book, 0, 10)
