@@ -58,6 +58,9 @@ soak: $(VENV)/.dev ## the demo with a flapping broker for HOURS=, slopes of memo
 bench-peers: $(VENV)/.dev ## side by side with the published demos (edge-agender models add res10, ssrnet first)
 	$(BIN)/python -m benchmarks.peers
 
+train: $(VENV)/.dev ## reproduce both models: DATA=archives RES10=model OUT=folder; needs torch, tensorflow, matplotlib
+	PATH="$(abspath $(BIN)):$$PATH" training/run $(DATA) $(RES10) $(OUT)
+
 format: $(VENV)/.dev ## put the style right
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
