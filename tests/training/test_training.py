@@ -50,7 +50,7 @@ def test_an_unjittered_crop_is_the_middle_of_its_patch() -> None:
     patch = np.zeros((112, 112, 3), np.uint8)
     patch[:, 56:] = 200
     crop = plain(patch)
-    assert SCALE == pytest.approx(1.4 / 1.7 * 112 / 64)
+    assert pytest.approx(1.4 / 1.7 * 112 / 64) == SCALE
     assert (crop[:, :31] == 0).all()
     assert (crop[:, 33:] == 200).all()
     assert (warp(patch, 0.0, 1.0, (0.0, 0.0), True)[:, :31] == 200).all()
