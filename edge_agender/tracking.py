@@ -27,6 +27,12 @@ ASPECT_FOLLOWS = 0.3
 # How likely a face is somebody new, a square face size and unit of log size: a detection less likely than this under
 # every track begins one. Swept on the simulator of tests/: half or twice as much changes little.
 NEW_FACE_DENSITY = 0.1
+WORST_COST = -2 * math.log(NEW_FACE_DENSITY)
+# Squared distance along one axis at which no pair can be that likely, however sure the track is of its place.
+HOPELESS2 = WORST_COST - math.log(CENTRE_SD**4 * SIZE_LOG_SD**2)
+
+# Centre, log size, variance of a measured centre, and twice the log area: of a detection, for every track.
+_Place = tuple[float, float, float, float, float]
 
 
 class Track:
@@ -104,18 +110,21 @@ class Track:
         self._y.predict(dt_s, noise)
         self._log_size.predict(dt_s, SIZE_RATE_NOISE**2)
 
-    def _cost(self, centre: tuple[float, float], log_size: float) -> float:
+    def _cost(self, place: _Place) -> float:
         """Return -2 log likelihood of a detection there, short of a constant, in units of its size.
 
         The likelihood, not the bare distance: a track that was lost for a while is vague about where it is, so nothing
         is far from it, and it would take detections from a track that knows.
         """
-        size = math.exp(log_size)
-        variance = (CENTRE_SD * size) ** 2
-        spreads = self._x.spread(variance), self._y.spread(variance), self._log_size.spread(SIZE_LOG_SD**2)
-        offsets = centre[0] - self._x.value, centre[1] - self._y.value, log_size - self._log_size.value
-        distance2 = sum(offset * offset / spread for offset, spread in zip(offsets, spreads, strict=True))
-        return distance2 + math.log(spreads[0] * spreads[1] * spreads[2] / size**4)
+        x, y, log_size, variance, log_area2 = place
+        spread_x, offset_x = self._x.spread(variance), x - self._x.value
+        distance2 = offset_x * offset_x / spread_x
+        if distance2 > HOPELESS2:
+            return math.inf
+        spread_y, offset_y = self._y.spread(variance), y - self._y.value
+        spread_size, offset_size = self._log_size.spread(SIZE_LOG_SD**2), log_size - self._log_size.value
+        distance2 += offset_y * offset_y / spread_y + offset_size * offset_size / spread_size
+        return distance2 + math.log(spread_x * spread_y * spread_size) - log_area2
 
     def _hit(self, detection: Detection, now_s: float) -> None:
         box = detection.box
@@ -168,9 +177,8 @@ class Tracker:
         """Take in what a search of the frame at `now_s` found; return the confirmed tracks that are still held."""
         self.predict(now_s)
         found = [d for d in detections if d.box.width > 0 and d.box.height > 0]
-        places = [(d.box.centre, math.log(_size(d.box))) for d in found]
-        costs = [[track._cost(*place) for place in places] for track in self._tracks]
-        pairs = assign(costs, -2 * math.log(NEW_FACE_DENSITY))
+        places = [_place(d.box) for d in found]
+        pairs = assign([[track._cost(place) for place in places] for track in self._tracks], WORST_COST)
         for row, column in pairs:
             self._tracks[row]._hit(found[column], now_s)
         self._let_go({row for row, _ in pairs}, now_s)
@@ -200,6 +208,11 @@ class Tracker:
             if detection.score >= self._config.start_score and not another:
                 self._tracks.append(Track(self._next_id, detection, now_s))
                 self._next_id += 1
+
+
+def _place(box: Box) -> _Place:
+    size = _size(box)
+    return *box.centre, math.log(size), (CENTRE_SD * size) ** 2, 4 * math.log(size)
 
 
 def _inside(point: tuple[float, float], box: Box) -> bool:
