@@ -1,6 +1,6 @@
 """Write the labels of the pictures held back from training, for `edge-agender evaluate` and for comparison:
 
-    python -m training.held_out --data DIR --out DIR
+python -m training.held_out --data DIR --out DIR
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ class Options:
     minutes: float
     batch: int = 128
     seed: int = 1
+    rate: float | None = None
+    rounding: bool = True
     evaluate_every_s: float = 420.0
     save_every_s: float = 120.0
 
@@ -85,16 +87,22 @@ class Trainer:
         self.teacher = _load(Teacher(), out / "teacher.pt") if options.stage != "teacher" else None
         if options.stage == "settle":
             _load(self.model, out / "student.pt")
-            quantize_in_training(self.model)
+            if options.rounding:
+                quantize_in_training(self.model)
         self.model.to(memory_format=torch.channels_last).train()
         self.average = Average(self.model)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
         decay = WEIGHT_DECAY[options.stage]
         groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, RATES[options.stage])
+        self.rate = options.rate or RATES[options.stage]
+        self.optimizer = torch.optim.AdamW(groups, self.rate)
         self.step, self.used_s = 0, 0.0
         self.history: list[dict[str, Any]] = []
+
+    @property
+    def rounds(self) -> bool:
+        return self.options.stage == "settle" and self.options.rounding
 
     @property
     def path(self) -> Path:
@@ -120,7 +128,7 @@ class Trainer:
         """Train on one batch and return its loss."""
         crops, ages_of, female_of = sampler.batch(self.options.batch)
         x, ages, female = as_input(crops), torch.from_numpy(ages_of), torch.from_numpy(female_of)
-        rate = RATES[self.options.stage] * cosine(self.used_s / (60 * self.options.minutes))
+        rate = self.rate * cosine(self.used_s / (60 * self.options.minutes))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss = self._loss(x, ages, female)
@@ -134,7 +142,7 @@ class Trainer:
 
     def _loss(self, x: Tensor, ages: Tensor, female: Tensor) -> Tensor:
         # Simulated rounding needs more precision than bfloat16 has.
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.stage != "settle"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=not self.rounds):
             said = self.model(x)
         if self.teacher is None:
             return teacher_loss(said[0].float(), said[1].float(), ages, female)
@@ -229,6 +237,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--patches", type=Path, help="written by training.estimator.patches")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=45.0)
+    parser.add_argument("--rate", type=float, help="highest learning rate; default: the stage's own")
+    parser.add_argument("--no-rounding", action="store_true", help="settle in float: faster, rounding comes last")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--smoke", action="store_true")
@@ -237,7 +247,9 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    options = Options(args.stage, args.minutes, batch=8 if args.smoke else 128)
+    options = Options(
+        args.stage, args.minutes, batch=8 if args.smoke else 128, rate=args.rate, rounding=not args.no_rounding
+    )
     if args.smoke:
         faces, held = made_up(32, 0), made_up(16, 1)
     else:
