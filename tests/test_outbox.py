@@ -10,7 +10,7 @@ from outbox_tools import Clock, drain, frame, numbers, options, stored, take_all
 
 from edge_agender.message_queue import as_historical
 from edge_agender.outbox import Outbox, default_folder
-from edge_agender.store import FILE_NAME, Row
+from edge_agender.store import FILE_NAME, Row, Store
 
 
 @pytest.fixture
@@ -258,9 +258,9 @@ class TestTrouble:
         assert stored(folder) == [1]
 
     def test_damage_in_the_middle_costs_what_lies_there(self, folder: Path) -> None:
-        with Outbox(options(folder)) as outbox:
-            for number in range(2000):
-                outbox.put(window(number))
+        store = Store(folder)
+        store.commit([Row(number + 1, 0.5, window(number)) for number in range(2000)], [])
+        store.close()
         path = folder / FILE_NAME
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2 : len(raw) // 2 + 4096] = b"\xa5" * 4096

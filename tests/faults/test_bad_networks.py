@@ -166,6 +166,7 @@ def test_certificate_expires_and_is_renewed(tmp_path: Path) -> None:
 
 
 @needs_root
+@pytest.mark.slow
 def test_names_are_gone_and_come_back(tmp_path: Path) -> None:
     """/etc/hosts and /etc/resolv.conf of the sender are its own: no name server answers, then the name is known."""
     hosts, resolver, ledger = tmp_path / "hosts", tmp_path / "resolv.conf", Ledger()

@@ -17,7 +17,7 @@ from edge_agender.outbox import Outbox
 from edge_agender.settings import OutboxConfig
 
 CUTS = int(os.environ.get("FAULT_CUTS", "2000"))
-RECORDED = 400
+RECORDED = 150
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def cut_often(calls: Sequence[Call], cuts: int, folder: Path) -> None:
 
 
 def test_some_power_cuts(calls: Sequence[Call], tmp_path: Path) -> None:
-    cut_often(calls, 50, tmp_path / "state")
+    cut_often(calls, 25, tmp_path / "state")
 
 
 @pytest.mark.slow
