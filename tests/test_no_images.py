@@ -181,10 +181,18 @@ def test_a_missing_strace_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         trace.traced_command(["true"], tmp_path)
 
 
-@pytest.mark.slow
-def test_no_picture_leaves_the_daemon() -> None:
-    command = [sys.executable, "-m", "proofs.no_images", "--seconds", "8"]
+def prove(*options: str) -> None:
+    command = [sys.executable, "-m", "proofs.no_images", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode == 77:
         pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_picture_leaves_the_daemon_and_planted_leaks_are_found() -> None:
+    prove("--seconds", "0")
+
+
+@pytest.mark.slow
+def test_no_picture_leaves_the_live_daemon() -> None:
+    prove("--seconds", "10")
