@@ -1,0 +1,38 @@
+"""What a frame showed is overwritten when the frame is done."""
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agender.settings import DemoConfig, ImagesConfig, OpencvConfig, SourceConfig
+from edge_agender.sources import open_source
+
+
+def configured(kind: str, folder: Path) -> SourceConfig:
+    if kind == "demo":
+        return SourceConfig(kind="demo", demo=DemoConfig(pace=False))
+    picture = np.random.default_rng(3).integers(0, 256, (480, 640, 3), np.uint8)
+    if kind == "images":
+        cv2.imwrite(str(folder / "picture.png"), picture)
+        return SourceConfig(kind="images", images=ImagesConfig(paths=(folder,)))
+    writer = cv2.VideoWriter(str(folder / "video.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (640, 480))
+    for _ in range(3):
+        writer.write(picture)
+    writer.release()
+    return SourceConfig(kind="opencv", opencv=OpencvConfig(uri=str(folder / "video.avi"), pace=False))
+
+
+@pytest.mark.parametrize("kind", ["demo", "images", "opencv"])
+def test_a_released_frame_holds_nothing(kind: str, tmp_path: Path) -> None:
+    with open_source(configured(kind, tmp_path), threading.Event()) as source:
+        frame = source.read()
+        assert frame is not None
+        full, small = frame.full, frame.small
+        assert full.any()
+        assert small.any()
+        frame.release()
+        assert not full.any()
+        assert not small.any()
