@@ -12,6 +12,7 @@ from typing import Self
 from edge_agender import __version__, board
 from edge_agender.capture import Capture
 from edge_agender.detectors import open_detector
+from edge_agender.detectors.ssd import DEFAULT_MODEL
 from edge_agender.discovery import discovery_message
 from edge_agender.errors import ConfigError
 from edge_agender.estimator import Estimator
@@ -24,7 +25,7 @@ from edge_agender.models import find_model
 from edge_agender.orders import Announce, Orders
 from edge_agender.pipeline import Observation, Pipeline
 from edge_agender.reporter import Reporter
-from edge_agender.settings import Config
+from edge_agender.settings import Config, DetectorConfig, TrackingConfig
 from edge_agender.sinks import Sink
 from edge_agender.stages import StageTimes
 from edge_agender.state import StateFolder
@@ -48,13 +49,32 @@ TAKEN_OVER |= {"publish", "log"}
 
 def build_pipeline(config: Config, times: StageTimes | None = None) -> Pipeline:
     """Open the detector and the estimator that are configured; raise ModelError where one cannot run."""
+    detector, tracking = following(config)
     return Pipeline(
-        open_detector(config.detector),
+        open_detector(detector),
         Estimator(find_model(config.estimator.model), config.estimator.threads),
-        Tracker(config.tracking),
+        Tracker(tracking),
         Cadence(config.gating),
         spare_estimates=config.gating.estimates,
         times=times,
+    )
+
+
+def following(config: Config) -> tuple[DetectorConfig, TrackingConfig]:
+    """Return the sections with the model's two thresholds in force: one to start following a face, a lower to go on.
+
+    A score_threshold in the configuration is the only one. After BYTE (Zhang et al., ECCV 2022).
+    """
+    detector, tracking = config.detector, config.tracking
+    if detector.kind != "ssd" or detector.score_threshold is not None:
+        return detector, tracking
+    found = find_model(detector.model or DEFAULT_MODEL).detection
+    if found is None or found.keep_threshold is None:
+        return detector, tracking
+    start_score = max(tracking.start_score, found.score_threshold)
+    return (
+        detector.model_copy(update={"score_threshold": found.keep_threshold}),
+        tracking.model_copy(update={"start_score": start_score}),
     )
 
 

@@ -165,7 +165,9 @@ class Level(Part):
 
 
 class Detection(Part):
-    """How a detector's tensors say boxes.
+    """How a detector's tensors say boxes, and from which score on.
+
+    `score_threshold` makes a face; `keep_threshold`, a lower one, is enough to go on following somebody.
 
     `distances`: for each cell, how far the box's left, top, right and bottom lie from the cell's centre
     (x + 0.5, y + 0.5), in strides. `res10`: OpenCV's rows of (_, _, score, x1, y1, x2, y2), corners as parts of the
@@ -174,6 +176,7 @@ class Detection(Part):
 
     decode: Literal["distances", "res10"]
     score_threshold: Annotated[float, Field(gt=0, lt=1)]
+    keep_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     logits: bool = True
     levels: Annotated[tuple[Level, ...], Field(max_length=8)] = ()
 

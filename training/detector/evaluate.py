@@ -92,6 +92,8 @@ def tflite_predictor(path: Path, min_score: float = 0.02) -> Predict:
         inputs: Array = luma[None, :, :, None]
         if signature.get_input_details()["luma"]["dtype"] == np.float32:
             inputs = (inputs.astype(np.float32) - 128) / 64
+        else:
+            inputs = (inputs ^ 0x80).view(np.int8)  # pixel - 128: the scale of 1/64 is the tensor's own
         out = signature(luma=inputs)
         return finish([(real(out, f"score{s}")[0, :, :, 0], real(out, f"box{s}")[0]) for s in STRIDES], min_score)
 
