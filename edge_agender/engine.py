@@ -61,7 +61,7 @@ def build_pipeline(config: Config, times: StageTimes | None = None) -> Pipeline:
 
 
 def following(config: Config) -> tuple[DetectorConfig, TrackingConfig]:
-    """Return the sections with the model's two thresholds in force: one to start following a face, a lower to go on.
+    """Return the sections with the model's two thresholds in force: one to make sure of a face, a lower to follow it.
 
     A score_threshold in the configuration is the only one. After BYTE (Zhang et al., ECCV 2022).
     """
@@ -71,10 +71,10 @@ def following(config: Config) -> tuple[DetectorConfig, TrackingConfig]:
     found = find_model(detector.model or DEFAULT_MODEL).detection
     if found is None or found.keep_threshold is None:
         return detector, tracking
-    start_score = max(tracking.start_score, found.score_threshold)
+    confirm_score = max(tracking.confirm_score, found.score_threshold)
     return (
         detector.model_copy(update={"score_threshold": found.keep_threshold}),
-        tracking.model_copy(update={"start_score": start_score}),
+        tracking.model_copy(update={"confirm_score": confirm_score}),
     )
 
 

@@ -136,6 +136,7 @@ class TrackingConfig(Section):
     max_gap_unconfirmed_s: Positive = 0.4
     min_hits: Annotated[int, Field(ge=1)] = 2
     start_score: Fraction = 0.0
+    confirm_score: Fraction = 0.0
 
 
 class ViewerConfig(Section):

@@ -43,7 +43,7 @@ class Track:
     """
 
     __slots__ = (
-        "_aspect", "_evidence", "_log_size", "_x", "_y", "first_seen_s", "found", "frontal", "hits", "id",
+        "_aspect", "_evidence", "_log_size", "_x", "_y", "best_score", "first_seen_s", "found", "frontal", "hits", "id",
         "last_seen_s", "misses", "score", "unseen_s",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ class Track:
         self.id = track_id
         self.found: Box = box
         self.score, self.hits, self.misses = detection.score, 1, 0
+        self.best_score = detection.score
         self.first_seen_s = self.last_seen_s = now_s
         self.unseen_s = 0.0
         self.frontal: float | None = None
@@ -136,6 +137,7 @@ class Track:
         self._log_size.update(math.log(size), SIZE_LOG_SD**2)
         self._aspect += ASPECT_FOLLOWS * (math.log(box.width / box.height) - self._aspect)
         self.found, self.score, self.last_seen_s = box, detection.score, now_s
+        self.best_score = max(self.best_score, detection.score)
         self.hits += 1
         self.misses, self.unseen_s = 0, 0.0
 
@@ -157,7 +159,7 @@ class Tracker:
     @property
     def tracks(self) -> list[Track]:
         """Every confirmed track that is still held, the ones just seen and the ones carried on."""
-        return [track for track in self._tracks if track.hits >= self._config.min_hits]
+        return [track for track in self._tracks if self._confirmed(track)]
 
     @property
     def people(self) -> bool:
@@ -194,9 +196,14 @@ class Tracker:
                 track._miss(since_s)
         self._tracks = [track for track in self._tracks if self._keeps(track)]
 
+    def _confirmed(self, track: Track) -> bool:
+        # One sure detection vouches for the doubtful ones before it: who comes nearer was there from the start, while
+        # the back of a head stays doubtful for as long as it is in view.
+        return track.hits >= self._config.min_hits and track.best_score >= self._config.confirm_score
+
     def _keeps(self, track: Track) -> bool:
-        confirmed = track.hits >= self._config.min_hits
-        limit_s = self._config.max_gap_s if confirmed else self._config.max_gap_unconfirmed_s
+        seen_often = track.hits >= self._config.min_hits
+        limit_s = self._config.max_gap_s if seen_often else self._config.max_gap_unconfirmed_s
         # One miss is never enough: searches may be further apart than the limit.
         return track.misses < 2 or track.unseen_s <= limit_s
 

@@ -122,6 +122,15 @@ def test_a_doubtful_face_continues_a_track_but_begins_none() -> None:
     assert tracker.tracks[0].box.centre[0] == pytest.approx(100, abs=2)
 
 
+def test_one_sure_detection_vouches_for_the_doubtful_ones_before_it() -> None:
+    tracker = Tracker(TrackingConfig(confirm_score=0.6))
+    for step in range(10):
+        tracker.update([found(100, sure=0.45), found(400, sure=0.5)], step * 0.1)
+    assert ids(tracker) == []
+    (sure,) = tracker.update([found(100, sure=0.7), found(400, sure=0.5)], 1.0)
+    assert (sure.first_seen_s, sure.hits) == (0.0, 11)
+
+
 def test_the_running_estimate_is_the_persons() -> None:
     tracker = Tracker(CONFIG)
     for step in range(20):
