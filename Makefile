@@ -6,7 +6,7 @@ SECONDS ?=
 HOURS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-virtual-camera test-systemd test-arm64 deb prove-no-images soak \
+.PHONY: help demo test test-all test-virtual-camera test-systemd test-arm64 test-deb deb sbom audit prove-no-images soak \
   bench-peers train lint format clean
 
 help: ## this list
@@ -43,14 +43,29 @@ prove-no-images: $(VENV)/.dev ## run under strace, scan everything that left the
 test-virtual-camera: ## the Pi camera's source under real picamera2 (root; builds a Debian 13 root once)
 	tests/virtual_camera/run
 
-test-systemd: ## the unit under a real systemd (root)
-	tests/real_systemd/run
+test-systemd: $(VENV)/.run ## the unit and the package under a real systemd (root)
+	PYTHON=$(abspath $(BIN)/python) tests/real_systemd/run
 
-test-arm64: ## the wheel in arm64 userlands of bookworm and trixie, emulated (root)
-	tests/arm64/run
+test-deb: $(VENV)/.run ## install, upgrade, remove, purge under bookworm's and trixie's systemd (root)
+	PYTHON=$(abspath $(BIN)/python) tests/real_systemd/run
+	tests/real_systemd/trixie-root /var/tmp/edge-agender-trixie
+	ROOT=/var/tmp/edge-agender-trixie PYTHON=$(abspath $(BIN)/python) tests/real_systemd/run
 
-deb: ## the Debian package for Raspberry Pi OS
-	packaging/make-deb
+test-arm64: $(VENV)/.run ## the wheel in arm64 userlands of bookworm and trixie, emulated (root)
+	PYTHON=$(abspath $(BIN)/python) tests/arm64/run
+
+deb: $(VENV)/.run ## the Debian package for Raspberry Pi OS, into dist/
+	PYTHON=$(abspath $(BIN)/python) packaging/make-deb dist arm64
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[release]'
+	@touch $@
+
+sbom: $(VENV)/.release ## bills of materials (CycloneDX), into dist/
+	PATH="$(abspath $(BIN)):$$PATH" packaging/sbom dist
+
+audit: $(VENV)/.release ## known vulnerabilities of the locked packages
+	PATH="$(abspath $(BIN)):$$PATH" packaging/audit
 
 soak: $(VENV)/.dev ## the demo with a flapping broker for HOURS=, slopes of memory, descriptors, threads, latency
 	$(BIN)/python -m proofs.soak --hours $(HOURS)

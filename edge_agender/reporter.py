@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from edge_agender import __version__
@@ -38,6 +39,7 @@ class Reporter:
         focal = focal_px(config.source.width_px, config.audience.distance.lens_hfov_deg)
         self._audience = Audience(config.audience, config.window, config.tracking, focal)
         self._versions = versions(config)
+        self._frames_durable = config.outbox.frames_durable
         self._sequences: Counter[str] = Counter()
         self.view: FrameView | None = None
         self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
@@ -53,7 +55,8 @@ class Reporter:
         self.view = self.gate.frame(view)
         if self.view is not None and self._policy.due(audience_summary(view), view.count, now_s):
             self._sequences["frame"] += 1
-            yield frame_message(self._sender, view)
+            message = frame_message(self._sender, view)
+            yield replace(message, durable=True, qos=max(message.qos, 1)) if self._frames_durable else message
 
     def windows_due(self, utc_s: float) -> Iterator[Message]:
         """Yield the windows that are complete. Call it also while no frames come."""

@@ -66,3 +66,11 @@ def test_the_fingerprint_changes_with_what_bears_on_the_figures_only() -> None:
         for o in ([], ["detector.nms_iou=0.3"], ["mqtt.host=elsewhere"])
     )
     assert base == broker != threshold
+
+
+def test_frames_are_kept_over_an_outage_where_that_is_wanted() -> None:
+    for durable in (True, False):
+        work = reporter(f"outbox.frames_durable={str(durable).lower()}")
+        (message,) = work.observe(observation(0))
+        assert message.durable is durable
+        assert message.qos == int(durable)
