@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 
+import cv2
+
 from edge_agender.engine import Engine, sender_of
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.hardening import close_memory
@@ -42,6 +44,7 @@ class Service:
     def run(self) -> None:
         """Open everything, work until stopped, close everything in reverse order."""
         close_memory()
+        cv2.setNumThreads(self._config.detector.threads)  # process-wide: cv2.dnn has no number of its own
         with ExitStack() as stack:
             self._catch_signals(stack)
             notifier = stack.enter_context(Notifier.from_environment())
