@@ -138,6 +138,8 @@ TRACKERS = {
     "SORT, gap 1 s": lambda scene: sort(scene, 1.0),
     "IoU, gap 1 s": plain_iou,
 }
+# Our noise figures were swept on seeds 1 to 3: these are others.
+FIRST_SEED = 11
 SCENES = {
     "10 fps, 9 arrivals a minute, 10 % misses": Scene(arrivals=0.15),
     "10 fps, 18 arrivals a minute, 10 % misses": Scene(arrivals=0.30),
@@ -170,12 +172,12 @@ def _together(scores: Sequence[Score]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="ten simulated minutes each")
+    parser.add_argument("--seeds", type=int, default=3, help="ten simulated minutes each")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     results = {}
     for name, scene in SCENES.items():
-        results[name] = compare(scene, range(1, options.seeds + 1))
+        results[name] = compare(scene, range(FIRST_SEED, FIRST_SEED + options.seeds))
         print(f"\n{name}\n{'':20} people  switches/100  count error  dwell error (p95)")
         for tracker, row in results[name].items():
             who = f"{tracker:20} {row['people']:6.0f}  {row['switches_per_100']:12.1f}"
