@@ -260,7 +260,10 @@ class Engine:
 
     def _tend(self, now_s: float) -> None:
         """What is due by the clock: windows, health, and the state on disk."""
-        self._put(self.reporter.windows_due(time.time()))
+        told = list(self.reporter.windows_due(time.time()))
+        self._put(told)
+        if told:  # at once: a process killed before would tell them again
+            self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self.config.publish.health_s
             self._tell_health(now_s)

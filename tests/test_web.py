@@ -151,9 +151,7 @@ def test_metrics_are_in_base_units_and_parse(page: server.StatusServer) -> None:
     parser = pytest.importorskip("prometheus_client.parser")
     text = get(page, "/metrics").read().decode()
     values = {
-        sample.name: sample.value
-        for family in parser.text_string_to_metric_families(text)
-        for sample in family.samples
+        sample.name: sample.value for family in parser.text_string_to_metric_families(text) for sample in family.samples
     }
     assert values["edge_agender_people"] == 2
     assert values["edge_agender_frames_captured_total"] == 54_000
