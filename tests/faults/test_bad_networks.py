@@ -51,6 +51,7 @@ def restart_broker(tmp_path: Path, deaths: int) -> None:
         finish(f"broker killed and restarted, {deaths} times", ledger, ear, sender)
 
 
+@pytest.mark.slow
 def test_broker_dies_twice(tmp_path: Path) -> None:
     restart_broker(tmp_path, 2)
 
@@ -230,6 +231,7 @@ def test_packets_are_dropped(tmp_path: Path) -> None:
                 finish("packets dropped: 40 gaps of 20 to 400 ms", ledger, ear, sender)
 
 
+@pytest.mark.slow
 def test_stop_is_quick_whatever_the_network_does(tmp_path: Path) -> None:
     with (
         running(Broker(tmp_path / "broker")) as broker,
