@@ -47,7 +47,7 @@ def face_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_every_verb() -> None:
     text = build_parser().format_help()
-    for verb in ("run", "check", "selftest", "predict", "benchmark", "models", "evaluate", "doctor", "setup", "watch"):
+    for verb in ("run", "check", "selftest", "predict", "benchmark", "models", "evaluate"):
         assert f"\n    {verb} " in text, verb
 
 

@@ -67,6 +67,11 @@ def _arguments(source: str, state: Path, port: int, web_port: int, *, loop: bool
         "source.width_px=640",
         "source.height_px=480",
         "source.demo.people=4",
+        # A few pictures, a moment apart: search each, and wait for nobody to be seen twice, or surely.
+        "detector.score_threshold=0.4",
+        "tracking.min_hits=1",
+        "gating.motion=false",
+        "gating.cadence=false",
         "mqtt.host=127.0.0.1",
         f"mqtt.port={port}",
         f"mqtt.protocol={'5' if find_mosquitto() else '3.1.1'}",
