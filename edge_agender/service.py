@@ -12,6 +12,7 @@ from types import FrameType
 
 import cv2
 
+from edge_agender.allocator import keep_small
 from edge_agender.engine import Engine, sender_of
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.hardening import close_memory
@@ -43,6 +44,7 @@ class Service:
 
     def run(self) -> None:
         """Open everything, work until stopped, close everything in reverse order."""
+        keep_small()
         close_memory()
         cv2.setNumThreads(self._config.detector.threads)  # process-wide: cv2.dnn has no number of its own
         with ExitStack() as stack:

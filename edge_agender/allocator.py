@@ -1,0 +1,20 @@
+"""How glibc keeps memory: frames are large and short-lived; without bounds their holes stay in the heap for ever."""
+
+from __future__ import annotations
+
+import ctypes
+
+# malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+# A 640x480 picture has 0.9 MB: pictures get pages of their own, which go back when they do.
+_LARGE_BYTES = 512 * 1024
+
+
+def keep_small() -> bool:
+    """Bound what the allocator holds back; False where the C library is another. Call it before threads start."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    options = ((_M_ARENA_MAX, 2), (_M_MMAP_THRESHOLD, _LARGE_BYTES), (_M_TRIM_THRESHOLD, _LARGE_BYTES))
+    return all(mallopt(option, value) == 1 for option, value in options)
