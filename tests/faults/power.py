@@ -6,6 +6,7 @@ python power.py FOLDER COUNT
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from edge_agender.message import Message
 from edge_agender.outbox import Outbox
 from edge_agender.settings import OutboxConfig
 from edge_agender.store import Store
+
+# So that the run lasts for many fsyncs.
+PAUSE_S = 0.015
 
 
 def main() -> None:
@@ -35,6 +39,7 @@ def main() -> None:
                 os.write(marks, json.dumps({"done": json.loads(taken[1].payload)["sequence"]}).encode())
                 outbox.acknowledge(taken[0])
                 acknowledged.append(taken)
+            time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":
