@@ -74,6 +74,7 @@ class FramePayload(TypedDict):
     captured: Annotated[Utc, Field(description="When the frame was taken. UTC, ISO 8601.")]
     audience: AudiencePayload
     faces: Annotated[list[FacePayload], Field(description="One entry a person, by age; not the same order in each.")]
+    historical: NotRequired[Historical]
 
 
 class StatusPayload(TypedDict):

@@ -16,7 +16,8 @@ LOGIC = {
     "messages", "mounting", "privacy", "record", "schemas", "tally", "tracking", "viewers",
     "windows",
 }  # fmt: skip
-PIXEL_FREE = {"outbox", "outbox_writer", "message_queue", "store", "mqtt", "session", "broker", "web", "live"}
+PIXEL_FREE = {"outbox", "outbox_writer", "message_queue", "parking", "store"}
+PIXEL_FREE |= {"mqtt", "session", "broker", "link", "web", "live"}
 PIXELS = {"Frame", "Face", "Track", "Picture"}
 IMPURE = {"cv2", "threading", "time", "socket", "subprocess", "sqlite3", "os", "pathlib"}
 ONLY_IN_TFLITE = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
