@@ -60,7 +60,8 @@ class Capture:
         self._thread.join(CLOSE_WAIT_S)
         while (frame := self.slot.take(0)) is not None:
             frame.release()
-        self._source.close()
+        if self._thread.is_alive():
+            log.warning("the source hangs in a read: it is left to the end of the process")
 
     def _run(self) -> None:
         try:
@@ -74,6 +75,8 @@ class Capture:
             self._failure = error
         finally:
             self.slot.close()
+            # Here, where nobody reads any more: buffers must not go while a read fills them.
+            self._source.close()
 
     def _read_all(self) -> None:
         while not self._stop.is_set():

@@ -187,20 +187,29 @@ class Engine:
         if fixed:
             raise ConfigError(f"{', '.join(fixed)}: cannot change while running: systemctl restart edge-agender")
         pipeline = build_pipeline(config, self.times)  # raises before anything is given up
+        if "schedule" in changed:
+            self._replace_switch(config)
         self._put(self.reporter.end_visits())
         reporter = Reporter(config, self._sender)
         reporter.restore(self.reporter.snapshot())
         reporter.carry_on(self.reporter)
         pipeline.work = self.pipeline.work
         self.pipeline, self.reporter = pipeline, reporter
-        self._switch.close()
-        self._switch = Switch(config.schedule, self._folder)
         if "source" in changed:
             self._close_capture()
         self.config = config
         self._announce()
         self._switch_due_s = 0.0
         logging.getLogger().setLevel(config.log.level.upper())
+
+    def _replace_switch(self, config: Config) -> None:
+        """Take the new schedule over; with a pin that cannot be had, the old one stays and ConfigError is raised."""
+        self._switch.close()
+        try:
+            self._switch = Switch(config.schedule, self._folder)
+        except ConfigError:
+            self._switch = Switch(self.config.schedule, self._folder)
+            raise
 
     def _report(self, observation: Observation) -> None:
         self.observation = observation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -29,10 +30,15 @@ class Orders:
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[Order] = queue.Queue(MOST_WAITING)
+        # Apart from the rest, and the latest wins: no flood of content may drown an order to switch off.
+        self._enabled: deque[bool] = deque(maxlen=1)
         self._complained: set[str] = set()
 
     def enabled(self, topic: str, payload: bytes) -> None:
-        self._take(topic, payload, parse_enabled)
+        try:
+            self._enabled.append(parse_enabled(payload))
+        except ValueError as error:
+            self._complain(topic, f"{topic}: {error}")
 
     def content(self, topic: str, payload: bytes) -> None:
         self._take(topic, payload, parse_content)
@@ -42,8 +48,10 @@ class Orders:
             self._take(topic, payload, lambda _: Announce())
 
     def drain(self) -> list[Order]:
-        """Return what has arrived since the last call, oldest first."""
+        """Return what has arrived since the last call: the latest order to switch, then the rest, oldest first."""
         orders: list[Order] = []
+        while self._enabled:
+            orders.append(self._enabled.popleft())
         while True:
             try:
                 orders.append(self._waiting.get_nowait())

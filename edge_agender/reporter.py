@@ -52,10 +52,10 @@ class Reporter:
         )
         yield from self._viewers(visits)
         view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)
-        self.view = self.gate.frame(view)
-        if self.view is not None and self._policy.due(audience_summary(view), view.count, now_s):
+        released = self.view = self.gate.frame(view)
+        if released is not None and self._policy.due(audience_summary(released), released.count, now_s):
             self._sequences["frame"] += 1
-            message = frame_message(self._sender, view)
+            message = frame_message(self._sender, released)
             yield replace(message, durable=True, qos=max(message.qos, 1)) if self._frames_durable else message
 
     def windows_due(self, utc_s: float) -> Iterator[Message]:

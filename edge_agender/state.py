@@ -35,6 +35,16 @@ class StateFolder:
             self._complain(name, f"{path}: cannot be used and is passed over: {error}")
             return None
 
+    def exists(self, name: str) -> bool:
+        """Return whether something was saved under this name, whether or not it can be read."""
+        try:
+            (self._folder / f"{name}.json").lstat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
+
     def save(self, name: str, value: Any) -> bool:
         """Replace the file; False where the disk does not take it."""
         path = self._folder / f"{name}.json"

@@ -23,15 +23,21 @@ class Switch:
         self._folder = folder
         # Whoever switched it off must not be overruled by a damaged file: only what was never set is on.
         saved = folder.load(STATE_NAME)
-        self._remote_enabled = saved if isinstance(saved, bool) else True
+        self._remote_enabled = saved if isinstance(saved, bool) else not folder.exists(STATE_NAME)
+        self._unsaved = False
 
     def set_remote(self, enabled: bool) -> None:
         if enabled != self._remote_enabled:
-            self._remote_enabled = enabled
-            self._folder.save(STATE_NAME, enabled)
+            self._remote_enabled, self._unsaved = enabled, True
+        self._save()
+
+    def _save(self) -> None:
+        if self._unsaved:
+            self._unsaved = not self._folder.save(STATE_NAME, self._remote_enabled)
 
     def state(self, local: datetime | None = None) -> SwitchState:
         """Return whether to measure at a local time (now by default), and why."""
+        self._save()  # a disk that was full may take it now
         return decide(
             self._hours,
             local or datetime.now(),

@@ -143,10 +143,30 @@ def test_open_windows_are_completed_by_the_next_process(tmp_path: Path) -> None:
 
 def test_a_damaged_state_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "windows.json").write_text("{not json")
-    (tmp_path / "enabled.json").write_text('{"a": 1}')
     with engine_on(tmp_path, "source.demo.duration_s=1") as (engine, sink, _):
         run(engine)
     assert sink.kind("enabled")[0]["measuring"]
+
+
+def test_a_damaged_switch_keeps_the_camera_closed(tmp_path: Path) -> None:
+    (tmp_path / "enabled.json").write_text("{not json")
+    with engine_on(tmp_path, until_end=False) as (engine, sink, orders):
+        engine.step()
+        assert engine.capture is None
+        orders.enabled("enabled/set", b"on")
+        run(engine, until=lambda: engine.captured > 0)
+    assert [m["measuring"] for m in sink.kind("enabled")] == [False, True]
+
+
+def test_a_pin_that_is_not_there_refuses_the_reload_and_changes_nothing(tmp_path: Path) -> None:
+    off = tmp_path / "off"
+    with engine_on(tmp_path, f"schedule.off_file={off}", until_end=False) as (engine, _, _orders):
+        with pytest.raises(ConfigError, match="off_pin"):
+            engine.reconfigure(load(None, [*DEMO, "schedule.off_pin=3", "schedule.off_pin_chip=/none"]))
+        off.touch()
+        engine._switch_due_s = 0.0
+        engine.step()
+        assert engine.capture is None
 
 
 def test_a_new_configuration_takes_over_without_a_gap_in_the_sequence(tmp_path: Path) -> None:
@@ -204,10 +224,13 @@ def test_a_video_that_is_none_is_one_line_when_the_engine_opens(tmp_path: Path) 
 def test_orders_are_bounded_and_bad_ones_dropped() -> None:
     orders = Orders()
     for _ in range(100):
-        orders.enabled("t", b"off")
+        orders.content("c", b'{"id": "b"}')
+    orders.enabled("t", b"on")
+    orders.enabled("t", b"off")
+    orders.enabled("t", b"perhaps")
     orders.content("c", b"\xff\xff")
     orders.content("c", b'{"id": 7}')
-    assert orders.drain() == [False] * 32
+    assert orders.drain() == [False, *[Content("b")] * 32]
     orders.content("c", b'{"id": "a"}')
     assert orders.drain() == [Content("a")]
 

@@ -29,6 +29,7 @@ _MOST_RESTARTS = 2
 _AUTOFOCUS = {"manual": 0, "continuous": 2}
 # A time stamp of CLOCK_BOOTTIME runs ahead of time.monotonic() by what the machine has slept.
 _CLOCK_SLACK_S = 0.005
+_SAME_ASPECT = 0.01
 
 
 class PicameraSource(BaseSource):
@@ -109,7 +110,9 @@ class PicameraSource(BaseSource):
         limits = self._camera.camera_controls.get("ScalerCrop")
         if limits is None or abs(parts.width - parts.height) > 1e-3:
             return False
-        x, y, width, height = limits[1]
+        x, y, width, height = limits[2]  # (least, most, default): the default shows what the picture shows
+        if abs(width / height - self._config.width_px / self._config.height_px) > _SAME_ASPECT:
+            return False
         area = (x + parts.x1 * width, y + parts.y1 * height, parts.width * width, parts.height * height)
         self._camera.set_controls({"ScalerCrop": tuple(round(value) for value in area)})
         return True
