@@ -115,6 +115,11 @@ class Outbox:
         with self._lock:
             return self._queue.replay_in_s(self._clock())
 
+    def has_something_now(self) -> bool:
+        """Say whether a live message waits, or a durable one that the rate limit lets go at once."""
+        with self._lock:
+            return self._queue.live > 0 or self._queue.replay_in_s(self._clock()) == 0
+
     def acknowledge(self, entry: Entry) -> None:
         """The broker has it: forget it, here and on disk."""
         with self._lock:

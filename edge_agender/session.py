@@ -213,7 +213,7 @@ class Session:
     def _say_goodbye(self, wake: Wake) -> None:
         """Send what waits, then `stopped`; disconnect once all is acknowledged, or leave the will to speak."""
         client, now_s = self._client, time.monotonic()
-        while client.is_connected() and self._outbox.replay_in_s() == 0 and time.monotonic() < now_s + STOP_S / 2:
+        while client.is_connected() and self._outbox.has_something_now() and time.monotonic() < now_s + STOP_S / 2:
             self._fill()
             self._turn(wake, 0.02)
         if client.is_connected():

@@ -68,6 +68,18 @@ class TestPublishing:
         assert sequences(ear) == list(range(60))
         assert ear.heard[-1].topic == "p/d/status"
 
+    def test_live_messages_that_wait_at_the_stop_are_sent_too(self, own_broker: Broker, tmp_path: Path) -> None:
+        with Ear(own_broker.port) as ear:
+            with Link(settings(own_broker.port), tmp_path) as link:
+                link.wait_connected()
+                link.publisher._stop.set()  # seen by the publisher before it sees any of these
+                with link.outbox._lock:
+                    for number in range(20):
+                        link.outbox.put(frame(number))
+            wait_until(lambda: "stopped" in states(ear))
+        assert sequences(ear, "p/d/frame") == list(range(20))
+        assert ear.heard[-1].topic == "p/d/status"
+
     def test_durable_message_is_acknowledged_even_with_qos_0(self, broker: Broker, tmp_path: Path) -> None:
         with Link(settings(broker.port, client_id="q"), tmp_path) as link:
             link.outbox.put(Message("window", "q/window", b"{}", 0, False, durable=True))

@@ -116,6 +116,12 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.used_s, self.history = state["step"], state["used_s"], state["history"]
 
+    def start_from(self, path: Path) -> None:
+        """Take the averaged weights of an earlier run; its schedule, optimizer and history stay behind."""
+        weights = torch.load(path, weights_only=False)["average"]
+        self.model.load_state_dict(weights)
+        self.average.model.load_state_dict(weights)
+
     def save(self) -> None:
         save(
             self.path,
@@ -241,6 +247,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--no-rounding", action="store_true", help="settle in float: faster, rounding comes last")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint, a new schedule")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--without", choices=("aaf", "utkface"), help="leave a collection out, to test across them")
     args = parser.parse_args(argv)
@@ -259,6 +266,8 @@ def main(argv: list[str] | None = None) -> None:
     macs, params = count(Shape())
     print(f"SSR-Net: {macs / 1e6:.1f} M multiply-adds, {params} parameters; {len(faces)} people, {len(held)} held back")
     trainer = Trainer(args.out, options)
+    if args.start:
+        trainer.start_from(args.start)
     if args.resume:
         trainer.resume()
     trainer.run(Sampler(faces, options.seed + trainer.step, COLLECTION_WEIGHTS), held)
