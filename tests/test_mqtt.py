@@ -118,12 +118,16 @@ class TestAnyOrder:
         caplog.set_level(logging.DEBUG, "edge_agender")
         broker = Broker(tmp_path / "broker", remembers=True)
         with ExitStack() as stack:
+            # The listener's subscription is in the broker's memory before the publisher has anything to say.
+            stack.enter_context(running(broker))
+            ear = stack.enter_context(Ear(broker.port))
+            broker.stop()
             link = stack.enter_context(Link(settings(broker.port), tmp_path))
             link.outbox.put(window(1))
             wait_until(lambda: "nothing listens" in str(link.publisher.state().last_error))
             time.sleep(0.5)
-            stack.enter_context(running(broker))
-            ear = stack.enter_context(Ear(broker.port))
+            broker.start()
+            ear.wait_back()
             link.wait_connected()
             wait_until(lambda: sequences(ear) == [1])
             warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
