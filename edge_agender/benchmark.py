@@ -140,7 +140,7 @@ def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
     if config.detector.kind == "ssd":
         names.insert(0, config.detector.model or "face-ssd")
     for name in names:
-        spec = find_model(name)
+        spec = find_model(name, public_key=config.models.public_key)
         parts = [open_tflite(spec, part, config.detector.threads) for part in spec.networks if part.runtime == "tflite"]
         values = [np.zeros(part.input.shape, part.input.dtype) for part in parts]
 

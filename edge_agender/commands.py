@@ -57,8 +57,9 @@ def check(options: Namespace) -> int:
     from edge_agender.estimator import Estimator
     from edge_agender.models import find_model
 
-    open_detector(config.detector)
-    Estimator(find_model(config.estimator.model), config.estimator.threads)
+    key = config.models.public_key
+    open_detector(config.detector, key)
+    Estimator(find_model(config.estimator.model, public_key=key), config.estimator.threads)
     if options.broker:
         from edge_agender.mqtt import check_connection
 

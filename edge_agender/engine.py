@@ -44,15 +44,16 @@ SWITCH_EVERY_S = 1.0
 WINDOWS_STATE = "windows"
 # These are taken over while running; what else changed is a restart of the process, which systemd does in a second.
 TAKEN_OVER = {"source", "detector", "estimator", "gating", "tracking", "audience", "window", "privacy", "schedule"}
-TAKEN_OVER |= {"publish", "log"}
+TAKEN_OVER |= {"models", "publish", "log"}
 
 
 def build_pipeline(config: Config, times: StageTimes | None = None) -> Pipeline:
     """Open the detector and the estimator that are configured; raise ModelError where one cannot run."""
     detector, tracking = following(config)
+    key = config.models.public_key
     return Pipeline(
-        open_detector(detector),
-        Estimator(find_model(config.estimator.model), config.estimator.threads),
+        open_detector(detector, key),
+        Estimator(find_model(config.estimator.model, public_key=key), config.estimator.threads),
         Tracker(tracking),
         Cadence(config.gating),
         spare_estimates=config.gating.estimates,
@@ -68,7 +69,7 @@ def following(config: Config) -> tuple[DetectorConfig, TrackingConfig]:
     detector, tracking = config.detector, config.tracking
     if detector.kind != "ssd" or detector.score_threshold is not None:
         return detector, tracking
-    found = find_model(detector.model or DEFAULT_MODEL).detection
+    found = find_model(detector.model or DEFAULT_MODEL, public_key=config.models.public_key).detection
     if found is None or found.keep_threshold is None:
         return detector, tracking
     confirm_score = max(tracking.confirm_score, found.score_threshold)

@@ -16,11 +16,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from edge_agender import minisign
 from edge_agender.errors import ModelError
 from edge_agender.model_spec import MAX_MODEL_BYTES, FileSpec, Manifest, ModelSpec
 
 MAX_MANIFEST_BYTES = 256 * 1024
 MANIFEST, PUBLISHED = "manifest.yaml", "published.yaml"
+SIGNED = ".minisig"
 
 
 def shipped_folder() -> Path:
@@ -40,21 +42,37 @@ def user_folder(environment: Mapping[str, str] | None = None) -> Path:
     return Path(data) / "edge-agender" / "models"
 
 
-def load_manifest(path: Path) -> dict[str, ModelSpec]:
-    """Return the models of one manifest, each with its name and folder; {} where there is no such file."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_MANIFEST_BYTES + 1)
-    except FileNotFoundError:
+def load_manifest(path: Path, public_key: str | None = None) -> dict[str, ModelSpec]:
+    """Return the models of one manifest, each with its name and folder; {} where there is no such file.
+
+    With a `public_key` (minisign's), ModelError unless the signature beside it vouches for the bytes that are parsed.
+    """
+    raw = _read(path, MAX_MANIFEST_BYTES, "manifest")
+    if raw is None:
         return {}
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}: the manifest of the models cannot be read") from None
-    if len(raw) > MAX_MANIFEST_BYTES:
-        raise ModelError(f"{path}: larger than {MAX_MANIFEST_BYTES // 1024} kB: this is not a manifest")
+    if public_key:
+        signature = _read(path.with_name(path.name + SIGNED), minisign.MAX_SIGNATURE_BYTES, "signature")
+        if signature is None:
+            raise ModelError(f"{path}{SIGNED}: missing: run 'minisign -Sm {path}', or set models.public_key: null")
+        minisign.verify(raw, signature, public_key, str(path))
     manifest = parse_manifest(raw, str(path))
     return {
         name: spec.model_copy(update={"name": name, "folder": path.parent}) for name, spec in manifest.models.items()
     }
+
+
+def _read(path: Path, limit_bytes: int, what: str) -> bytes | None:
+    """Return a file's bytes, None where there is no such file; raise ModelError where it is too large or unreadable."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit_bytes + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}: the {what} of the models cannot be read") from None
+    if len(raw) > limit_bytes:
+        raise ModelError(f"{path}: larger than {limit_bytes // 1024} kB: this is not a {what}")
+    return raw
 
 
 def parse_manifest(raw: bytes, origin: str) -> Manifest:
@@ -71,13 +89,29 @@ def parse_manifest(raw: bytes, origin: str) -> Manifest:
         raise ModelError(f"{origin}: {where}: {mistake['msg']}") from None
 
 
-def find_model(name: str, user: Path | None = None, shipped: Path | None = None) -> ModelSpec:
-    """Return the description of a model that is installed: added by the user, or shipped. Raise ModelError else."""
+def find_model(
+    name: str, user: Path | None = None, shipped: Path | None = None, public_key: str | None = None
+) -> ModelSpec:
+    """Return the description of a model that is installed: added by the user, or shipped. Raise ModelError else.
+
+    With a `public_key`, only manifests that it vouches for count.
+    """
     user, shipped = user or user_folder(), shipped or shipped_folder()
+    installed: dict[str, ModelSpec] = {}
+    refused: list[ModelError] = []
     # A shipped model comes last: no added one can take its name.
-    installed = load_manifest(user / MANIFEST) | load_manifest(shipped / MANIFEST)
+    for folder in (user, shipped):
+        try:
+            installed |= load_manifest(folder / MANIFEST, public_key)
+        except ModelError as error:
+            if not public_key:
+                raise
+            refused.append(error)
     if name in installed:
         return installed[name]
+    if refused:
+        # The shipped manifest's first: most models are its.
+        raise refused[-1]
     if name in load_manifest(shipped / PUBLISHED):
         raise ModelError(f"{name} is known but not installed: run 'edge-agender models add {name}'")
     close = get_close_matches(name, installed, n=1)

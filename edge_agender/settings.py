@@ -5,6 +5,7 @@ Names carry their unit. Sections are frozen and know no other keys, so a typing 
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Literal
@@ -119,6 +120,20 @@ class DetectorConfig(Section):
 class EstimatorConfig(Section):
     model: str = "agender-ssrnet"
     threads: Annotated[int, Field(ge=1, le=8)] = 1
+
+
+class ModelsConfig(Section):
+    """Whose models are trusted. No key: those that lie in the two folders."""
+
+    public_key: str | None = None
+
+    @field_validator("public_key")
+    @classmethod
+    def of_minisign(cls, value: str | None) -> str | None:
+        # 42 bytes of base64 that begin with "Ed": no other text is a key.
+        if value is not None and not re.fullmatch(r"RW[Q-T][A-Za-z0-9+/]{53}", value):
+            raise ValueError("must be the second line of a minisign .pub file: 56 characters that begin with RW")
+        return value
 
 
 class GatingConfig(Section):
@@ -333,6 +348,7 @@ class Config(Section):
     source: SourceConfig = SourceConfig()
     detector: DetectorConfig = DetectorConfig()
     estimator: EstimatorConfig = EstimatorConfig()
+    models: ModelsConfig = ModelsConfig()
     gating: GatingConfig = GatingConfig()
     tracking: TrackingConfig = TrackingConfig()
     audience: AudienceConfig = AudienceConfig()

@@ -35,8 +35,8 @@ class _Map:
 class SsdDetector:
     """A detector of TFLite whose manifest entry says `decode: distances`."""
 
-    def __init__(self, config: DetectorConfig, spec: ModelSpec | None = None) -> None:
-        spec = spec or find_model(config.model or DEFAULT_MODEL)
+    def __init__(self, config: DetectorConfig, spec: ModelSpec | None = None, public_key: str | None = None) -> None:
+        spec = spec or find_model(config.model or DEFAULT_MODEL, public_key=public_key)
         if spec.detection is None or spec.detection.decode != "distances" or spec.networks[0].runtime != "tflite":
             raise ModelError(f"{spec.name} is no TFLite face detector: leave detector.model empty for {DEFAULT_MODEL}")
         if spec.input.colour != "grey" or not spec.input.fixed_scale:
