@@ -28,6 +28,7 @@ first steps:
   edge-agender run --source demo --sink stdout   watch messages without camera or broker
   edge-agender check --config config.yaml        is this configuration usable?
   edge-agender run --config config.yaml          the service
+  sudo edge-agender doctor                       what is wrong, and what to do about it
 """
 
 
@@ -86,6 +87,13 @@ def _add_predict(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--estimator", metavar="NAME", help="a model of `edge-agender models list`")
 
 
+def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("doctor", help="what is wrong here, and what to do about it; exit code 1 on a failure")
+    _configured(parser)
+    _with_source(parser)
+    parser.add_argument("--json", action="store_true", help="a JSON array of {check, state, finding, remedy}")
+
+
 def _add_benchmark(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verbs.add_parser("benchmark", help="how fast is this board? by stage, beside what its silicon can do")
     _configured(parser)
@@ -127,7 +135,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--benchmark", action="store_true", help="how fast is this board? same as the verb benchmark")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for add in (_add_run, _add_check, _add_selftest, _add_predict, _add_evaluate, _add_models, _add_benchmark):
+    for add in (
+        _add_run,
+        _add_check,
+        _add_selftest,
+        _add_predict,
+        _add_evaluate,
+        _add_models,
+        _add_benchmark,
+        _add_doctor,
+    ):
         add(verbs)
     return parser
 

@@ -150,6 +150,25 @@ def selftest(options: Namespace) -> int:
     return 0
 
 
+def doctor(options: Namespace) -> int:
+    """What is wrong with this installation, as lines or JSON. 1 where something failed, 0 else."""
+    configure_logging("critical")  # what a check finds, it tells itself
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:FATAL")
+    from edge_agender.doctor import each, failed
+    from edge_agender.doctor.report import as_json, as_text, summary, wants_colour
+    from edge_agender.hardening import close_memory
+
+    close_memory()
+    overrides = [*(source_overrides(options.source) if options.source else []), *options.overrides]
+    results, colour = [], wants_colour(sys.stdout)
+    for result in each(config_path(options), overrides):
+        results.append(result)
+        if not options.json:
+            print(as_text(result, colour=colour), flush=True)
+    print(as_json(results) if options.json else summary(results))
+    return 1 if failed(results) else 0
+
+
 def benchmark(options: Namespace) -> int:
     """How fast this board is, by stage."""
     from edge_agender.benchmark import run_benchmark

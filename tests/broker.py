@@ -41,12 +41,13 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 30.0, what: s
 class Authority:
     """A CA with which to sign certificates. `days` below 0 makes one that expired."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, days: int = 2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.ca = folder / "ca.pem"
         self._key = folder / "ca.key"
-        _openssl("req", "-x509", *_NEW_KEY, "-keyout", self._key, "-out", self.ca, "-days", 2, "-subj", "/CN=test CA")
+        files = ("-keyout", self._key, "-out", self.ca)
+        _openssl("req", "-x509", *_NEW_KEY, *files, "-days", days, "-subj", "/CN=test CA")
 
     def certificate(self, name: str, common_name: str, days: int = 2) -> tuple[Path, Path]:
         """Return certificate and key for a host name or, as well, a client."""

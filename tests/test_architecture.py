@@ -22,6 +22,7 @@ PIXELS = {"Frame", "Face", "Track", "Picture"}
 IMPURE = {"cv2", "threading", "time", "socket", "subprocess", "sqlite3", "os", "pathlib"}
 ONLY_IN_TFLITE = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
 ASSEMBLY = {"cli", "__main__", "commands", "service", "engine", "reporter", "benchmark", "live_feed", "selftest"}
+ASSEMBLY |= {"doctor"}
 
 
 def modules() -> dict[str, ast.Module]:

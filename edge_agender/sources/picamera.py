@@ -208,14 +208,15 @@ def _open(number: int) -> Any:
     except ImportError as error:
         reason = " ".join(str(error).split())
         raise CameraError(
-            f"picamera2 cannot be imported ({reason}): sudo apt install python3-picamera2, and create the environment "
-            "with --system-site-packages"
+            f"picamera2 cannot be imported ({reason}): run `sudo apt install python3-picamera2`, and create the "
+            "environment with --system-site-packages"
         ) from None
     known = Picamera2.global_camera_info()
     if number >= len(known):
         names = ", ".join(f"{i}: {info.get('Model', '?')}" for i, info in enumerate(known)) or "none"
         raise CameraError(
-            f"there is no camera {number} (found {names}): check its cable and rpicam-hello --list-cameras"
+            f"there is no camera {number} (found {names}): switch off, push the flat cable home at both ends, "
+            "its contacts the right way round, and look again with `rpicam-hello --list-cameras`"
         )
     try:
         return Picamera2(number)

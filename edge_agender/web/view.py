@@ -10,6 +10,9 @@ from edge_agender import mounting
 from edge_agender.live import AimFace, Snapshot, WindowSummary
 from edge_agender.settings import WebConfig
 
+# What a daemon says that has only just begun.
+STILL_STARTING, NO_FRAME_YET = "still starting", "no frame yet"
+
 Render: TypeAlias = Callable[[Snapshot | None, WebConfig, float], dict[str, Any]]
 
 
@@ -64,14 +67,14 @@ def aim(snapshot: Snapshot | None, config: WebConfig, now_s: float) -> dict[str,
 def health_problem(snapshot: Snapshot | None, stalled_after_s: float, now_s: float) -> str | None:
     """Return why no audience is being counted, None while it is, or while the daemon is switched off on purpose."""
     if snapshot is None:
-        return "still starting"
+        return STILL_STARTING
     if not snapshot.enabled:
         return None
     if snapshot.camera_problem:
         return snapshot.camera_problem
     age_s = frame_age_s(snapshot, now_s)
     if age_s is None:
-        return "no frame yet"
+        return NO_FRAME_YET
     return f"no frame for {age_s:.0f} s" if age_s > stalled_after_s else None
 
 
