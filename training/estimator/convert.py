@@ -3,7 +3,8 @@
     python -m training.estimator.convert --weights settle.pt --data DIR --patches FILE --out agender-ssrnet.tflite
 
 Batch norm is folded into the convolutions, the network is walked once more with Keras layers, and TensorFlow's
-converter quantizes it: weights per channel, activations from the ranges that training crops show.
+converter quantizes it: weights per channel, activations from the ranges that training crops show. Before that, what
+it says of its own certainty is fitted to people whom it never saw (training.estimator.calibrate).
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import torch
 
 from edge_agender.records import Array
 from training.common.export import Floats, folded, to_tflite
+from training.estimator.calibrate import calibrated
 from training.estimator.data import Faces, load, plain
 from training.estimator.network import Shape, describe
 
-CALIBRATION_FACES = 600
+RANGE_FACES = 600
 
 
 class KerasOps:
@@ -78,9 +80,9 @@ def build(state: dict[str, torch.Tensor], shape: Shape | None = None) -> Any:
     return keras.Model(x, describe(KerasOps(folded(state)), x, shape or Shape()))
 
 
-def calibration(faces: Faces) -> Iterator[Floats]:
+def ranges(faces: Faces) -> Iterator[Floats]:
     """Yield plain crops; black and white too, so that the input's scale is 1/64 with its zero in the middle."""
-    for index in range(0, len(faces), max(len(faces) // CALIBRATION_FACES, 1)):
+    for index in range(0, len(faces), max(len(faces) // RANGE_FACES, 1)):
         yield scaled(plain(faces.patches[index])[None])
     for luma in (0, 255):
         yield scaled(np.full((1, 64, 64, 3), luma, np.uint8))
@@ -95,8 +97,9 @@ def main() -> None:
     parser.add_argument("--float", action="store_true", help="float32 instead of int8, to compare")
     args = parser.parse_args()
     state = torch.load(args.weights, weights_only=False)["average"]
-    faces = None if args.float else load(args.data, args.patches, held=False)
-    data = to_tflite(build(state), None if faces is None else calibration(faces))
+    state = calibrated(state, load(args.data, args.patches, "calibration"))
+    faces = None if args.float else load(args.data, args.patches, "training")
+    data = to_tflite(build(state), None if faces is None else ranges(faces))
     args.out.write_bytes(data)
     print(f"{args.out}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
 

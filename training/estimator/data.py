@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agender.records import Array, Picture
-from training.common.split import held_out
+from training.common.split import Part, part
 
 PATCH_PX = 112
 PATCH_MARGIN = 0.35
@@ -70,10 +70,10 @@ def read_people(data: Path, collections: Iterable[str] = ("aaf", "utkface")) -> 
     return people
 
 
-def load(data: Path, patches: Path, *, held: bool) -> Faces:
-    """Return the people held back, or the others, with the patches that training.estimator.patches wrote."""
+def load(data: Path, patches: Path, wanted_part: Part) -> Faces:
+    """Return the people of one part, with the patches that training.estimator.patches wrote."""
     people = read_people(data)
-    chosen = np.array([held_out(person.path) == held for person in people])
+    chosen = np.array([part(person.path) == wanted_part for person in people])
     kept = [person for person, wanted in zip(people, chosen, strict=True) if wanted]
     return Faces(
         np.load(patches, mmap_mode="r")[chosen],

@@ -12,6 +12,7 @@ from torch import nn
 
 from edge_agender.records import Array
 from training.estimator.data import Faces, plain
+from training.estimator.lessons import as_input
 from training.estimator.network import SSRNet, years
 from training.estimator.teacher import distribution_moments
 
@@ -24,7 +25,6 @@ Predictor = Callable[[Array], tuple[Floats, Floats, Floats]]
 
 def torch_predictor(model: nn.Module) -> Predictor:
     """Return a predictor over a trained SSRNet or Teacher, in float."""
-    from training.estimator.train import as_input
 
     @torch.no_grad()
     def predict(crops: Array) -> tuple[Floats, Floats, Floats]:

@@ -26,13 +26,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_agender.records import Array
 from training.common.checkpoint import Average, cosine, save
 from training.estimator.data import Faces, Sampler, load
 from training.estimator.evaluate import score_network
 from training.estimator.fake_int8 import quantize_in_training
+from training.estimator.lessons import Batch, Lessons, as_input
 from training.estimator.network import Shape, SSRNet, count, years
-from training.estimator.teacher import Teacher, distribution_moments, gender_loss, teacher_loss
+from training.estimator.teacher import Teacher, gender_loss, teacher_loss
 
 # The smaller collection is drawn more often than its size alone would have it.
 COLLECTION_WEIGHTS = {"aaf": 1.6, "utkface": 1.0}
@@ -48,20 +48,16 @@ class Options:
     seed: int = 1
     rate: float | None = None
     rounding: bool = True
+    taught: bool = True
     evaluate_every_s: float = 420.0
     save_every_s: float = 120.0
 
 
-def as_input(crops: Array) -> Tensor:
-    """Return crops (n, 64, 64, 3) uint8 as the networks' input (n, 3, 64, 64)."""
-    scaled = (torch.from_numpy(crops).float() - 128) / 64
-    return scaled.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+def student_loss(outputs: dict[str, Tensor], ages: Tensor, female: Tensor, taught: Tensor | None) -> Tensor:
+    """Age by error and by likelihood under the stated deviation, gender by cross entropy; both to the teacher too.
 
-
-def student_loss(
-    outputs: dict[str, Tensor], ages: Tensor, female: Tensor, teacher: tuple[Tensor, Tensor] | None
-) -> Tensor:
-    """Age by error and by likelihood under the stated deviation, gender by cross entropy; both to the teacher too."""
+    `taught` (n, 2) are the teacher's years and logit of female.
+    """
     said, log_variance, logit = years(outputs), outputs["log_variance"][:, 0], outputs["gender"][:, 0]
     age = F.smooth_l1_loss(said, ages, reduction="none", beta=2.0)
     # The deviation learns from the errors, but the errors not from the deviation: an unsure net must not shirk.
@@ -69,10 +65,9 @@ def student_loss(
     likelihood = 0.5 * ((said.detach() - ages) ** 2 * (-spread).exp() + spread)
     gender = gender_loss(logit, ages, female)
     loss = age + 0.3 * likelihood + 5.0 * gender
-    if teacher is not None:
-        mean, _ = distribution_moments(teacher[0])
-        follow = F.smooth_l1_loss(said, mean, reduction="none", beta=1.0)
-        agree = F.binary_cross_entropy_with_logits(logit, teacher[1].sigmoid(), reduction="none")
+    if taught is not None:
+        follow = F.smooth_l1_loss(said, taught[:, 0], reduction="none", beta=1.0)
+        agree = F.binary_cross_entropy_with_logits(logit, taught[:, 1].sigmoid(), reduction="none")
         loss = 0.4 * age + 1.2 * follow + 0.3 * likelihood + 2.0 * gender + 6.0 * agree
     return loss.mean()
 
@@ -84,7 +79,8 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.out, self.options = out, options
         self.model: nn.Module = Teacher() if options.stage == "teacher" else SSRNet()
-        self.teacher = _load(Teacher(), out / "teacher.pt") if options.stage != "teacher" else None
+        taught = options.stage != "teacher" and options.taught
+        self.lessons = Lessons(_load(Teacher(), out / "teacher.pt"), options.batch) if taught else None
         if options.stage == "settle":
             _load(self.model, out / "student.pt")
             if options.rounding:
@@ -132,12 +128,11 @@ class Trainer:
 
     def one_step(self, sampler: Sampler) -> float:
         """Train on one batch and return its loss."""
-        crops, ages_of, female_of = sampler.batch(self.options.batch)
-        x, ages, female = as_input(crops), torch.from_numpy(ages_of), torch.from_numpy(female_of)
+        batch = self.lessons.batch(sampler) if self.lessons else _labelled(sampler, self.options.batch)
         rate = self.rate * cosine(self.used_s / (60 * self.options.minutes))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._loss(x, ages, female)
+        loss = self._loss(batch)
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
@@ -146,20 +141,14 @@ class Trainer:
         self.step += 1
         return loss.item()
 
-    def _loss(self, x: Tensor, ages: Tensor, female: Tensor) -> Tensor:
+    def _loss(self, batch: Batch) -> Tensor:
         # Simulated rounding needs more precision than bfloat16 has.
         with torch.autocast("cpu", torch.bfloat16, enabled=not self.rounds):
-            said = self.model(x)
-        if self.teacher is None:
-            return teacher_loss(said[0].float(), said[1].float(), ages, female)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            age_logits, gender_logits = self.teacher(x)
-        return student_loss(
-            {name: value.float() for name, value in said.items()},
-            ages,
-            female,
-            (age_logits.float(), gender_logits.float()),
-        )
+            said = self.model(as_input(batch.crops))
+        if self.options.stage == "teacher":
+            return teacher_loss(said[0].float(), said[1].float(), batch.years, batch.female)
+        outputs = {name: value.float() for name, value in said.items()}
+        return student_loss(outputs, batch.years, batch.female, batch.taught)
 
     def run(self, sampler: Sampler, held: Faces) -> None:
         losses: list[float] = []
@@ -198,6 +187,11 @@ class Trainer:
             end=end,
             flush=True,
         )
+
+
+def _labelled(sampler: Sampler, count: int) -> Batch:
+    crops, years_, female = sampler.batch(count)
+    return Batch(crops, torch.from_numpy(years_), torch.from_numpy(female))
 
 
 def _load(model: nn.Module, path: Path) -> nn.Module:
@@ -245,6 +239,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=45.0)
     parser.add_argument("--rate", type=float, help="highest learning rate; default: the stage's own")
     parser.add_argument("--no-rounding", action="store_true", help="settle in float: faster, rounding comes last")
+    parser.add_argument("--untaught", action="store_true", help="learn from the labels alone, without a teacher")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint, a new schedule")
@@ -255,12 +250,17 @@ def main(argv: list[str] | None = None) -> None:
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     options = Options(
-        args.stage, args.minutes, batch=8 if args.smoke else 128, rate=args.rate, rounding=not args.no_rounding
+        args.stage,
+        args.minutes,
+        batch=8 if args.smoke else 128,
+        rate=args.rate,
+        rounding=not args.no_rounding,
+        taught=not args.untaught,
     )
     if args.smoke:
         faces, held = made_up(32, 0), made_up(16, 1)
     else:
-        faces, held = (load(args.data, args.patches, held=held) for held in (False, True))
+        faces, held = (load(args.data, args.patches, part) for part in ("training", "held_out"))
         if args.without:
             faces = faces.where(faces.collection != args.without)
     macs, params = count(Shape())
