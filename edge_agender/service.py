@@ -12,7 +12,7 @@ from types import FrameType
 
 import cv2
 
-from edge_agender.allocator import keep_small
+from edge_agender.allocator import give_back, keep_small
 from edge_agender.engine import Engine, sender_of
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.hardening import close_memory
@@ -59,6 +59,7 @@ class Service:
             live = LiveState()
             stack.callback(live.close)
             stack.enter_context(serve(self._config.web, live, credential("web-password")))
+            give_back()
             notifier.ready(f"watching {self._config.source.kind}")
             self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
             notifier.stopping()

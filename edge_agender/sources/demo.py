@@ -25,6 +25,8 @@ from edge_agender.sources.view import View
 SHEET = Path(__file__).with_name("demo_faces.png")
 
 # Later than this (the machine slept), the demo goes on from where it is instead of racing.
+_SPARE_SPRITES = 2
+_BACKGROUND_SCALE = 4  # nothing in it is small, and memory is
 _MAX_LATE_S = 1.0
 # Faces are drawn in heights of this step, so that few sizes are made.
 _HEIGHT_STEP_PX = 8
@@ -129,16 +131,16 @@ class _Painter:
 
     def paint(self, people: Sequence[DemoPerson], t_s: float) -> Picture:
         """Return a new picture (H, W, 3), B, G, R."""
-        width = self._size_px[0]
+        width = self._size_px[0] // _BACKGROUND_SCALE
         travel = self._background.shape[1] - width
         left = round(travel * (0.5 + 0.5 * math.sin(2 * math.pi * t_s / _BACKGROUND_PERIOD_S)))
-        picture = self._background[:, left : left + width].copy()
+        picture = resize(self._background[:, left : left + width], self._size_px)
         for person in people:
             self._body(picture, person)
         for person in people:
             self._face(picture, person)
-        if len(self._sprites) > 64:
-            self._sprites.clear()
+        while len(self._sprites) > len(people) + _SPARE_SPRITES:
+            self._sprites.pop(next(iter(self._sprites)))
         return picture
 
     def _face(self, picture: Picture, person: DemoPerson) -> None:
@@ -158,7 +160,9 @@ class _Painter:
     def _sprite(self, face: int, height_px: float) -> tuple[Picture, Picture, float]:
         """The tile times its alpha, what alpha leaves of the picture under it, and its scale."""
         key = face, max(round(height_px / _HEIGHT_STEP_PX), 1) * _HEIGHT_STEP_PX
-        if key not in self._sprites:
+        if key in self._sprites:
+            self._sprites[key] = self._sprites.pop(key)  # the one used longest ago goes first
+        else:
             tile = self._tiles[face]
             factor = key[1] / tile.face.height
             size = (max(round(tile.bgr.shape[1] * factor), 1), max(round(tile.bgr.shape[0] * factor), 1))
@@ -175,9 +179,10 @@ class _Painter:
 
 
 def _background(size_px: tuple[int, int], seed: int) -> Picture:
-    """A soft wall of light and shade, a quarter wider than the picture so that it can move behind it."""
+    """A soft wall of light and shade, at part of the picture's size, a quarter wider so that it can move behind it."""
     coarse = np.random.default_rng(seed).integers(95, 175, (4, 7, 3), np.uint8)
-    wide = cv2.resize(coarse, (size_px[0] * 5 // 4, size_px[1]), interpolation=cv2.INTER_CUBIC)
+    width, height = size_px[0] // _BACKGROUND_SCALE, size_px[1] // _BACKGROUND_SCALE
+    wide = cv2.resize(coarse, (width * 5 // 4, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(wide, np.uint8)
 
 
