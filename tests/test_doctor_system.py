@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from edge_agender.doctor import machine, unit
 from edge_agender.doctor.clock import check_clock, kernel_is_synchronised
 from edge_agender.doctor.disk import card, check_disk, mount_of
 from edge_agender.doctor.models import check_models
-from edge_agender.doctor.place import Place
+from edge_agender.doctor.place import Place, visible
 from edge_agender.doctor.result import Result
 from edge_agender.settings import Config
 
@@ -173,6 +175,10 @@ def test_models_shipped_damaged_missing_and_not_installed(tmp_path: Path, monkey
     assert "missing" in examined("mine")["models"].finding
     unknown = examined("ssrnet")["models"]
     assert "not installed" in unknown.finding
+    assert unknown.remedy == "Run `edge-agender models add ssrnet`."
+    misspelt = examined("agender-ssrnot")["models"]
+    assert "did you mean agender-ssrnet?" in misspelt.finding
+    assert "models list" in str(misspelt.remedy)
 
 
 def test_a_damaged_shipped_model_means_installing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,9 +233,31 @@ def test_unit(
     assert result.remedy is not None or state == "ok"
 
 
+def test_a_service_between_two_attempts_holds_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service(tmp_path, monkeypatch)
+    assert unit.is_active(Place(tmp_path))
+    service(tmp_path, monkeypatch, ActiveState="activating", SubState="auto-restart")
+    assert not unit.is_active(Place(tmp_path))
+
+
 def test_without_systemd_the_service_is_skipped(tmp_path: Path) -> None:
     assert {result.state for result in unit.check_unit(Place(tmp_path))} == {"skipped"}
     assert not unit.is_active(Place(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else for a moment")
+def test_what_only_root_may_see_is_told_from_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        top, hidden = Path(folder), Path(folder) / "private"
+        top.chmod(0o755)
+        (hidden / "edge-agender").mkdir(parents=True)
+        hidden.chmod(0o700)
+        os.seteuid(65534)
+        try:
+            seen = [visible(path) for path in (top, top / "none", hidden, hidden / "edge-agender")]
+        finally:
+            os.seteuid(0)
+    assert seen == [True, True, False, False]
 
 
 def test_with_the_unit_installed_the_state_is_the_service_s(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_agender.doctor import unit
-from edge_agender.doctor.place import Place
+from edge_agender.doctor.place import Place, visible
 from edge_agender.doctor.result import Result, from_error
 from edge_agender.errors import ConfigError, EdgeAgenderError
 from edge_agender.settings import Config, RegionConfig, SourceConfig, WebConfig
@@ -118,8 +118,12 @@ def _ask_health(web: WebConfig) -> dict[str, str | None] | None:
 
 
 def _switched_off(config: Config, place: Place) -> Result | None:
+    folder = place.state_folder(config)
+    if not visible(folder):
+        finding = "whether it is switched off can be read by root only"
+        return Result("camera", "skipped", finding, "Run the doctor again with sudo.")
     try:
-        switch = Switch(config.schedule, StateFolder(place.state_folder(config)))
+        switch = Switch(config.schedule, StateFolder(folder))
     except ConfigError as error:
         return from_error("camera", error)
     state = switch.state()

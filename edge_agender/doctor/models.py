@@ -7,31 +7,28 @@ from importlib import metadata
 from edge_agender import tflite
 from edge_agender.detectors import open_detector
 from edge_agender.detectors.ssd import DEFAULT_MODEL
-from edge_agender.doctor.place import Place
-from edge_agender.doctor.result import Result
+from edge_agender.doctor.place import Place, visible
+from edge_agender.doctor.result import Result, from_error
 from edge_agender.errors import ModelError
 from edge_agender.model_spec import ModelSpec
-from edge_agender.models import find_model, read_verified, shipped_folder
+from edge_agender.models import PUBLISHED, find_model, load_manifest, read_verified, shipped_folder
 from edge_agender.networks import open_tflite
 from edge_agender.settings import Config
 
 
 def check_models(config: Config, place: Place) -> list[Result]:
-    specs, results = [], []
+    specs: list[ModelSpec] = []
+    results: list[Result] = []
     for name in _wanted(config):
-        try:
-            spec = find_model(name, place.models_folder())
-            for part in spec.networks:
-                for file in part.files:
-                    read_verified(spec.folder, file)
-            specs.append(spec)
-        except ModelError as error:
-            results.append(_damaged(name, error, place))
+        found = _verified(name, config, place)
+        specs += [found] if isinstance(found, ModelSpec) else []
+        results += [found] if isinstance(found, Result) else []
     if config.detector.kind == "haar":
         open_detector(config.detector)
     if not results:
         names = " and ".join([*(["OpenCV's haar cascade"] if config.detector.kind == "haar" else []), *_names(specs)])
-        results = [Result("models", "ok", f"{names}: every file has the SHA-256 of its manifest")]
+        signed = ", which is signed" if config.models.public_key else ""
+        results = [Result("models", "ok", f"{names}: every file has the SHA-256 of its manifest{signed}")]
     return [*results, check_runtime(specs)]
 
 
@@ -55,12 +52,31 @@ def _wanted(config: Config) -> list[str]:
     return [*first, config.estimator.model]
 
 
-def _damaged(name: str, error: ModelError, place: Place) -> Result:
-    shipped = str(shipped_folder()) in str(error)
+def _verified(name: str, config: Config, place: Place) -> ModelSpec | Result:
+    """Return the model, all of whose files are what its manifest says, or what is wrong with it."""
+    user = place.models_folder()
+    seen = visible(user)
+    try:
+        spec = find_model(name, user if seen else shipped_folder(), public_key=config.models.public_key)
+    except ModelError as error:
+        if not seen:
+            return Result("models", "warning", f"{name} can be read by root only", "Run the doctor again with sudo.")
+        if name in load_manifest(shipped_folder() / PUBLISHED):
+            return Result("models", "failure", f"{name} is known, but not installed", _add(name, place))
+        return from_error("models", error, "Choose one of `edge-agender models list`.")
+    try:
+        for file in (file for part in spec.networks for file in part.files):
+            read_verified(spec.folder, file)
+    except ModelError as error:
+        again = "Install edge-agender again." if spec.folder == shipped_folder() else _add(name, place)
+        return Result("models", "failure", str(error), again)
+    return spec
+
+
+def _add(name: str, place: Place) -> str:
     # As the service, whose models lie in its state folder.
     command = f"sudo STATE_DIRECTORY={place.models_folder().parent} edge-agender" if place.has_unit else "edge-agender"
-    again = "Install edge-agender again" if shipped else f"Run `{command} models add {name}`"
-    return Result("models", "failure", str(error), f"{again}, or choose another of `edge-agender models list`.")
+    return f"Run `{command} models add {name}`."
 
 
 def _is_fast(spec: ModelSpec) -> bool:

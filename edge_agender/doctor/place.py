@@ -16,6 +16,17 @@ _RUNNING_CREDENTIALS = Path("/run/credentials") / UNIT
 _STORES = ("etc/credstore", "run/credstore", "usr/lib/credstore")
 
 
+def visible(folder: Path) -> bool:
+    """Return whether this user may see what is in a folder, or that it is not there."""
+    try:
+        list(folder.iterdir())
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One installation. Files of the system are looked for below `root`, so that a test can point elsewhere."""

@@ -22,11 +22,14 @@ class Result:
     remedy: str | None = None
 
 
-def from_error(check: str, error: EdgeAgenderError) -> Result:
-    """Return the failure that an expected error stands for: its text ends with what to do, after the last colon."""
+def from_error(check: str, error: EdgeAgenderError, otherwise: str | None = None) -> Result:
+    """Return the failure that an expected error stands for: its text ends with what to do, after the last colon.
+
+    `otherwise` is the remedy of a text without a colon.
+    """
     finding, _, remedy = " ".join(str(error).split()).rpartition(": ")
     if not finding:
-        return Result(check, "failure", remedy)
+        return Result(check, "failure", remedy, otherwise)
     return Result(check, "failure", finding, remedy[0].upper() + remedy[1:] + ".")
 
 

@@ -23,6 +23,8 @@ SANDBOX = {
 }
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "ExecMainStatus", "ProcSubset")
 _CONFIG_ERROR = "78"
+# Between a failure and the next start.
+_WAITING = "auto-restart"
 
 
 def check_unit(place: Place) -> list[Result]:
@@ -48,12 +50,13 @@ def properties(place: Place) -> dict[str, str] | None:
 
 
 def is_active(place: Place) -> bool:
-    return (properties(place) or {}).get("ActiveState") in ("active", "activating", "reloading")
+    shown = properties(place) or {}
+    return shown.get("ActiveState") in ("active", "activating", "reloading") and shown.get("SubState") != _WAITING
 
 
 def _service(shown: dict[str, str]) -> Result:
     state = f"{shown.get('ActiveState')} ({shown.get('SubState')})"
-    if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
+    if shown.get("ActiveState") == "failed" or shown.get("SubState") == _WAITING:
         bad = shown.get("ExecMainStatus") == _CONFIG_ERROR
         remedy = "Mend what `edge-agender check` says, then" if bad else "Mend what is listed here, then"
         more = "run `sudo systemctl restart edge-agender`; `journalctl -eu edge-agender` tells more"

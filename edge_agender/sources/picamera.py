@@ -222,4 +222,7 @@ def _open(number: int) -> Any:
         return Picamera2(number)
     except RuntimeError as error:
         cause = " ".join(str(error.__cause__ or error).split())
-        raise CameraError(f"camera {number} cannot be opened ({cause}): does another program hold it?") from None
+        raise CameraError(
+            f"camera {number} cannot be opened ({cause}): stop another program that holds it, such as rpicam-hello, "
+            "or the service (`sudo systemctl stop edge-agender`)"
+        ) from None

@@ -67,6 +67,16 @@ def check_publishes(broker: Broker) -> None:
     wait_for("frame with a face", lambda: [frame for frame in broker.heard("frame") if frame.get("faces")], 40)
 
 
+def check_doctor(_broker: Broker) -> None:
+    """The doctor, beside the running service, finds the unit running and its sandbox whole, and the broker open."""
+    results = {each["check"]: each for each in json.loads(sh("edge-agender", "doctor", "--json", check=False))}
+    for name in ("configuration", "models", "camera", "broker", "credentials", "publish", "service", "sandbox"):
+        assert results[name]["state"] == "ok", results[name]
+    assert "exposure 1." in results["sandbox"]["finding"], results["sandbox"]
+    assert results["isolation"]["state"] == "warning", results["isolation"]
+    assert "/var/lib/private/edge-agender" in results["disk"]["finding"], results["disk"]
+
+
 def check_process(_broker: Broker) -> None:
     """The running daemon has no privileges, dumps no core, and its memory is root's to read."""
     process = Path(f"/proc/{main_pid()}")

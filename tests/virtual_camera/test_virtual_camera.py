@@ -22,9 +22,12 @@ for _index, _colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255)]):
 
 from picamera2 import Picamera2  # noqa: E402
 
+from edge_agender.doctor.camera import check_camera  # noqa: E402
+from edge_agender.doctor.place import Place  # noqa: E402
+from edge_agender.doctor.result import Result  # noqa: E402
 from edge_agender.errors import CameraError, StalledError  # noqa: E402
 from edge_agender.records import Frame  # noqa: E402
-from edge_agender.settings import SourceConfig  # noqa: E402
+from edge_agender.settings import Config, SourceConfig  # noqa: E402
 from edge_agender.sources.picamera import PicameraSource, sensor_time_s  # noqa: E402
 
 
@@ -154,6 +157,22 @@ def test_a_camera_that_is_not_there() -> None:
 def test_a_camera_that_somebody_holds() -> None:
     with PicameraSource(config(), threading.Event()), pytest.raises(CameraError, match="another program"):
         PicameraSource(config(), threading.Event())
+
+
+def test_the_doctor_tells_a_camera_that_delivers_from_one_that_is_missing_or_held(tmp_path: Path) -> None:
+    def examined(source: SourceConfig) -> list[Result]:
+        rest = {"web": {"enabled": False}, "outbox": {"path": tmp_path}}
+        return check_camera(Config.model_validate({"source": source, **rest}), Place(tmp_path))
+
+    camera, picture = examined(config())
+    assert (camera.state, picture.state) == ("ok", "ok"), (camera, picture)
+    assert picture.finding == "full 640x480 in colour, small 320x240 in grey"
+    missing, _ = examined(SourceConfig.model_validate({"kind": "picamera2", "picamera2": {"camera": 7}}))
+    assert missing.state == "failure"
+    assert "flat cable" in str(missing.remedy)
+    with PicameraSource(config(), threading.Event()):
+        held, _ = examined(config())
+    assert "another program" in str(held.remedy)
 
 
 def test_time_stamps_are_monotonic_seconds() -> None:
