@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SECONDS ?=
 HOURS ?= 2
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-virtual-camera test-systemd test-arm64 test-deb deb sbom audit prove-no-images soak \
+.PHONY: help demo test test-all test-virtual-camera test-systemd test-arm64 test-deb deb sbom audit prove-no-images soak fuzz \
   bench-peers train lint format clean
 
 help: ## this list
@@ -69,6 +70,13 @@ audit: $(VENV)/.release ## known vulnerabilities of the locked packages
 
 soak: $(VENV)/.dev ## the demo with a flapping broker for HOURS=, slopes of memory, descriptors, threads, latency
 	$(BIN)/python -m proofs.soak --hours $(HOURS)
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## configuration, commands and manifest against mutated bytes, each for MINUTES=
+	$(BIN)/python -m proofs.fuzz --minutes $(MINUTES)
 
 bench-peers: $(VENV)/.dev ## side by side with the published demos (edge-agender models add res10, ssrnet first)
 	$(BIN)/python -m benchmarks.peers

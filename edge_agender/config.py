@@ -19,6 +19,7 @@ from edge_agender.settings import Config
 MAX_BYTES = 256 * 1024
 # What an error message may repeat: words and numbers, but nothing that has a place for credentials (user:word@host).
 _PLAIN_TEXT = re.compile(r"[\w .,/+-]{0,40}")
+_QUOTED = re.compile(r"'[^'<][^']+'")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
@@ -29,6 +30,14 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed here: write the value out")
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):
+            # So PyYAML fails on a value that does not fit its explicit tag, such as !!bool maybe.
+            problem = f"this is no value of type {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -120,7 +129,9 @@ def _yaml_reason(error: Exception) -> str:
     """Where and what, without the line itself: it may hold a password."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+        # The parser quotes tags and anchors, and who forgets the quotes around a password makes one of it.
+        problem = _QUOTED.sub("what is there", str(error.problem))
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
     return " ".join(str(error).split()) or type(error).__name__
 
 

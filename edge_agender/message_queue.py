@@ -1,7 +1,7 @@
 """Which message is sent next: live ones, of which the latest win, beside durable ones in the order they were put.
 
 Pure bookkeeping: no thread, clock or file. `Outbox` holds the lock, tells the time and owns the disk.
-A durable entry walks incoming -> (writing) -> ready -> sent -> deleting. It is on disk once it has a row_id.
+A durable entry walks incoming -> (writing) -> ready -> sent -> deleting (removing). It is on disk once it has a row_id.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class _Durable:
     ready: deque[Entry] = field(default_factory=deque)
     sent: dict[int, Entry] = field(default_factory=dict)
     deleting: list[int] = field(default_factory=list)
+    removing: list[int] = field(default_factory=list)
 
 
 class MessageQueue:
@@ -174,12 +175,13 @@ class MessageQueue:
         queue = self._durable
         unstored = [entry for entry in self._held() if not entry.row_id]
         queue.writing, queue.incoming = list(queue.incoming), deque()
-        deleting, queue.deleting = queue.deleting, []
-        return unstored + queue.writing, deleting
+        queue.removing, queue.deleting = queue.deleting, []
+        return unstored + queue.writing, queue.removing
 
     def written(self, entries: Sequence[Entry], first_row_id: int) -> None:
         """Entries are on disk under rising row numbers. Those that do not fit in memory are loaded in their turn."""
         queue = self._durable
+        queue.removing = []
         for row_id, entry in enumerate(entries, first_row_id):
             entry.row_id = row_id
             if entry.done:
@@ -191,10 +193,10 @@ class MessageQueue:
         self.loaded_row = first_row_id + len(entries) - len(waiting) - 1
         self.more_on_disk = bool(waiting)
 
-    def not_written(self, deleting: Iterable[int]) -> None:
+    def not_written(self) -> None:
         """The disk refused what `begin_write` returned."""
         queue = self._durable
-        queue.deleting[:0] = deleting
+        queue.deleting[:0], queue.removing = queue.removing, []
         queue.incoming.extendleft(reversed(queue.writing))
         queue.writing = []
 
@@ -259,7 +261,7 @@ class MessageQueue:
 
     @property
     def deleting(self) -> int:
-        return len(self._durable.deleting)
+        return len(self._durable.deleting) + len(self._durable.removing)
 
     @property
     def live(self) -> int:

@@ -79,7 +79,7 @@ def parse_manifest(raw: bytes, origin: str) -> Manifest:
     """Return the manifest in a YAML text; raise ModelError, one line, where it is none."""
     try:
         data = _safe_yaml(raw.decode("utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ModelError(f"{origin}: not a YAML manifest: {' '.join(str(error).split())[:200]}") from None
     try:
         return Manifest.model_validate(data)

@@ -116,7 +116,6 @@ class Writer:
         if self._clock() >= self._retry_at_s:
             self._write(store)
         self._refill(store)
-        self.stored, self.stored_bytes = store.count, store.bytes
 
     def _open(self) -> Store:
         store = Store(self._folder)
@@ -124,7 +123,12 @@ class Writer:
             self._former_s = store.last_clock_s
         with self._lock:
             self._queue.disk_opened()
+            self._count(store)
         return store
+
+    def _count(self, store: Store) -> None:
+        """Together with the queue's own figures, so that `state` never sees a message twice or not at all."""
+        self.stored, self.stored_bytes = store.count, store.bytes
 
     # -- writing
 
@@ -153,11 +157,12 @@ class Writer:
             store.commit([self._row(entry, number) for number, entry in enumerate(entries, first_id)], deleting)
         except StoreError:
             with self._lock:
-                self._queue.not_written(deleting)
+                self._queue.not_written()
             raise
         self._last_commit_s = self._clock()
         with self._lock:
             self._queue.written(entries, first_id)
+            self._count(store)
             self._lock.notify_all()
         self._on_ready()
         if entries and self._unsynced_since_s is None:
@@ -191,6 +196,7 @@ class Writer:
         with self._lock:
             self._queue.forget(large, "size")
             self._queue.forget(old, "age")
+            self._count(store)
         if not old:
             self._age_check_s = now_s
 
@@ -255,6 +261,7 @@ class Writer:
         store.last_id = max(store.last_id, last_id)
         with self._lock:
             self._queue.disk_replaced(former, kept)
+            self._count(store)
         self._store, self._retry_at_s = store, self._clock()
         self.damage = f"a damaged store was set aside as {target}, {len(kept)} messages were saved from it"
         _log.warning("%s", self.damage)

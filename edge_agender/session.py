@@ -259,8 +259,8 @@ class Session:
         if reason.is_failure:
             self._refused(entry, reason)
         elif entry is not None:
-            self._traffic.acknowledged += 1
             self._outbox.acknowledge(entry)
+            self._traffic.acknowledged += 1
 
     def _refused(self, entry: Entry | None, reason: ReasonCode) -> None:
         topic = entry.message.topic if entry else self._status("online").topic

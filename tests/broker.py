@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,26 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="no mosquitto is installed here")
 
 
+# Below those that Linux gives to outgoing connections: nobody else is given such a port between two looks at it, and
+# who tries to connect to it is not connected to itself.
+PORTS = (15_000, 32_000)
+
+
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    for port in random.SystemRandom().sample(range(*PORTS), 100):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port is free from {PORTS[0]} to {PORTS[1]}")
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 30.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0, what: str = "") -> None:
     until_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until_s, f"not within {timeout_s} s: {what or condition}"
@@ -88,10 +97,12 @@ class Broker:
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=log, stderr=log)
         log.close()
-        wait_until(self._answers, what=f"mosquitto: {(self.folder / 'log').read_text()[-500:]}")
+        wait_until(self._answers, what="mosquitto listens")
         return self
 
     def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"mosquitto ended: {(self.folder / 'log').read_text()[-500:]}"
         with socket.socket() as sock:
             return sock.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -109,7 +120,7 @@ class Broker:
         if self.process is not None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(number)
-            self.process.wait(10)
+            self.process.wait(60)
         self.process = None
 
     def kill(self) -> None:
@@ -132,18 +143,23 @@ def running(broker: Broker) -> Iterator[Broker]:
 
 
 class Ear:
-    """A subscriber with a session that the broker keeps, so that it hears what was published while it was away."""
+    """A subscriber with a session that the broker keeps, so that it hears what was published while it was away.
+
+    It hears what others say, from the moment when it is entered: enter it before who is to be heard.
+    """
 
     def __init__(
         self, port: int, topic: str = "#", username: str | None = None, password: str | None = None, name: str = "ear"
     ) -> None:
         self.heard: list[paho.MQTTMessage] = []
-        self._subscribed = threading.Event()
+        self._subscribed, self._said = threading.Event(), set[int]()
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"{name}-{os.getpid()}", protocol=paho.MQTTv5)
         self._client.username_pw_set(username, password)
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        others = SubscribeOptions(qos=1, noLocal=True)
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, options=others)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_publish = lambda _client, _data, number, *_: self._said.add(number)
         self._client.on_message = lambda _client, _data, message: self.heard.append(message)
         self._port = port
 
@@ -152,7 +168,7 @@ class Ear:
         keep.SessionExpiryInterval = 3600
         self._client.connect("127.0.0.1", self._port, 600, clean_start=False, properties=keep)
         self._client.loop_start()
-        assert self._subscribed.wait(5), "the ear could not subscribe"
+        assert self._subscribed.wait(60), "the ear could not subscribe"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,12 +176,16 @@ class Ear:
         self._client.loop_stop()
 
     def wait_back(self) -> None:
-        """Return once it is connected again after the broker was away."""
-        wait_until(self._client.is_connected, what="ear connected")
+        """Return once it is connected again after the broker was away.
+
+        A client that has not noticed yet calls itself connected: only the broker's answer proves it.
+        """
+        self.say("ear/back", "")
 
     def say(self, topic: str, payload: str) -> None:
         """Publish something, as whoever commands a device would; return once the broker has it."""
-        self._client.publish(topic, payload, qos=1).wait_for_publish(5)
+        number = self._client.publish(topic, payload, qos=1).mid
+        wait_until(lambda: number in self._said, what=f"the broker has what was said to {topic}")
 
     def payloads(self, topic: str) -> list[dict[str, Any]]:
         return [json.loads(message.payload) for message in self.heard if message.topic == topic and message.payload]

@@ -25,7 +25,7 @@ def snapshot(**changes: Any) -> Snapshot:
         versions={"edge-agender": "0.1.0", "detector": "agender-ssd 1"},
         utc_s=1_700_003_600.0,
         started_utc_s=1_700_000_000.0,
-        last_frame_s=time.monotonic(),
+        last_frame_s=time.monotonic() + 3600,  # so that it is fresh for as long as any test takes
         people=2,
         rate_hz=14.96,
         latency_s=0.0421,

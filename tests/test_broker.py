@@ -18,7 +18,7 @@ from edge_agender.errors import BrokerError, CredentialError
 from edge_agender.message import Message
 from edge_agender.settings import MqttConfig, TlsConfig
 
-pytestmark = needs_mosquitto
+pytestmark = [needs_mosquitto, pytest.mark.usefixtures("patient")]
 SECRET = "planted-s3cret"
 
 

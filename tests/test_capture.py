@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import time
+import threading
 
 import pytest
+from broker import wait_until
 
 from edge_agender import capture as module
 from edge_agender.capture import Capture
@@ -66,17 +67,21 @@ def test_what_ends_the_thread_ends_the_process(
     with pytest.raises(expected):
         frames(capture)
     capture.close()
-    assert source.closed
+    wait_until(lambda: source.closed)
 
 
 def test_closing_does_not_wait_for_a_read_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
     class Hanging(Failing):
         def read(self) -> Frame | None:
-            time.sleep(30)
+            goes_on.wait(600)
             return None
 
-    monkeypatch.setattr(module, "open_source", lambda config, stop: Hanging(OSError()))
+    source = Hanging(OSError())
+    monkeypatch.setattr(module, "open_source", lambda config, stop: source)
     monkeypatch.setattr(module, "CLOSE_WAIT_S", 0.1)
-    began = time.monotonic()
     Capture(DEMO, until_end=False).close()
-    assert time.monotonic() - began < 10
+    assert not source.closed, "its buffers must not go while a read fills them"
+    goes_on.set()
+    wait_until(lambda: source.closed)

@@ -17,7 +17,7 @@ from edge_agender.cli import build_parser, main
 from edge_agender.sources.demo import load_sheet
 
 
-def command(*words: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def command(*words: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "edge_agender", *words], capture_output=True, text=True, timeout=timeout_s
     )
@@ -129,12 +129,12 @@ def test_without_picamera2_it_says_what_to_install() -> None:
 
 def test_a_reader_that_leaves_is_no_error() -> None:
     script = f"{sys.executable} -m edge_agender run --source demo --sink stdout | head -n 1"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=dict(os.environ))
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120, env=dict(os.environ))
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
 
 
 def test_help_loads_neither_opencv_nor_an_interpreter() -> None:
     code = "import sys; from edge_agender.cli import main; main([]); print({'cv2', 'numpy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip().endswith("set()")

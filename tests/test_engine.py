@@ -59,13 +59,13 @@ class Memory:
 
 @contextmanager
 def engine_on(tmp_path: Path, *options: str, until_end: bool = True) -> Iterator[tuple[Engine, Memory, Orders]]:
-    config = load(None, [*DEMO, "schedule.off_file=null", *options])
+    config = load(None, [*DEMO, "schedule.off_file=null", "window.length_s=86400", *options])
     sink, orders = Memory(), Orders()
     with Engine(config, sink, sender_of(config), StateFolder(tmp_path), orders, until_end=until_end) as engine:
         yield engine, sink, orders
 
 
-def run(engine: Engine, until: Callable[[], bool] = lambda: False, limit_s: float = 30.0) -> None:
+def run(engine: Engine, until: Callable[[], bool] = lambda: False, limit_s: float = 120.0) -> None:
     deadline_s = time.monotonic() + limit_s
     while engine.step() and not until():
         assert time.monotonic() < deadline_s, "the engine did not get there"
@@ -128,7 +128,7 @@ def test_a_local_file_closes_the_camera(tmp_path: Path) -> None:
 
 
 def test_open_windows_are_completed_by_the_next_process(tmp_path: Path) -> None:
-    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=3600") as (engine, _, _orders):
+    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=86400") as (engine, _, _orders):
         run(engine)
     saved = json.loads((tmp_path / "windows.json").read_text())
     assert saved["open"]
@@ -138,7 +138,7 @@ def test_open_windows_are_completed_by_the_next_process(tmp_path: Path) -> None:
         _orders,
     ):
         engine.step()
-    assert sum(window["length_s"] == 3600 for window in sink.kind("window")) == 1
+    assert sum(window["length_s"] == 86400 for window in sink.kind("window")) == 1
 
 
 def test_a_damaged_state_is_passed_over(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def closed_process(more: str) -> subprocess.Popen[str]:
 
 
 def test_core_dumps_and_readers_are_shut_out() -> None:
-    with closed_process("import time; time.sleep(30)") as process:
+    with closed_process("import time; time.sleep(600)") as process:
         assert process.stdout is not None
         closed = json.loads(process.stdout.readline())
         status = Path(f"/proc/{process.pid}/status").read_text()
@@ -38,7 +38,7 @@ def test_a_crash_leaves_no_core_file(tmp_path: Path) -> None:
     with closed_process(
         f"import os, signal; os.chdir({str(tmp_path)!r}); os.kill(os.getpid(), signal.SIGABRT)"
     ) as process:
-        process.wait(timeout=20)
+        process.wait(timeout=120)
     assert process.returncode == -signal.SIGABRT
     assert list(tmp_path.iterdir()) == []
 
@@ -47,14 +47,14 @@ def test_memory_is_locked_where_the_limit_allows_it() -> None:
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[1] != resource.RLIM_INFINITY:
         pytest.skip("the hard limit for locked memory is not infinite here, and it cannot be raised")
     command = [sys.executable, "-c", "import resource as r; r.setrlimit(r.RLIMIT_MEMLOCK, (-1, -1))" + CLOSE]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert json.loads(done.stdout)["memory_locked"]
 
 
 def test_below_a_limit_nothing_is_locked_and_memory_can_still_be_had() -> None:
     more = "print(len(bytearray(64 * 1024 * 1024)))"
     code = "import resource as r; r.setrlimit(r.RLIMIT_MEMLOCK, (65536, 65536))" + CLOSE + more
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     first, second = done.stdout.splitlines()
     assert not json.loads(first)["memory_locked"]
     assert int(second) == 64 * 1024 * 1024
@@ -62,5 +62,5 @@ def test_below_a_limit_nothing_is_locked_and_memory_can_still_be_had() -> None:
 
 def test_looking_changes_nothing() -> None:
     code = "from edge_agender.hardening import inspect; print(inspect().foreign_readers)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "False"

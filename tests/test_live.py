@@ -12,21 +12,21 @@ from edge_agender.live import AimFace, LiveState
 def test_a_reader_is_woken_by_an_update() -> None:
     state = LiveState()
     seen: list[object] = []
-    reader = threading.Thread(target=lambda: seen.append(state.wait(0, 10)))
+    reader = threading.Thread(target=lambda: seen.append(state.wait(0, 60)))
     reader.start()
     newest = snapshot()
     state.update(newest)
-    reader.join(5)
+    reader.join(60)
     assert seen == [(1, newest)]
     assert state.wait(1, 0.01) == (1, newest)
 
 
 def test_closing_lets_nobody_wait() -> None:
     state = LiveState()
-    reader = threading.Thread(target=state.wait, args=(0, 60))
+    reader = threading.Thread(target=state.wait, args=(0, 600))
     reader.start()
     state.close()
-    reader.join(5)
+    reader.join(60)
     assert not reader.is_alive()
 
 

@@ -153,7 +153,7 @@ def escaped(tmp_path_factory: pytest.TempPathFactory) -> trace.Escaped:
         pytest.skip("strace is not installed")
     folder = tmp_path_factory.mktemp("traced")
     process = trace.start([sys.executable, "-c", SENDER], folder / "trace", folder, dict(os.environ))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     if process.returncode != 0 and b"ptrace" in output.lower():
         pytest.skip(f"strace may not follow processes here: {output.decode().strip()}")
     assert process.returncode == 0, output

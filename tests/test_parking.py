@@ -8,6 +8,8 @@ from outbox_tools import Clock, drain, numbers, options, stored, take_all, windo
 
 from edge_agender.outbox import Outbox
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -25,8 +25,8 @@ def test_a_source_that_waits_loses_nothing() -> None:
     slot, released = Slot(), []
     writer = threading.Thread(target=lambda: [slot.put(frame(i, released), wait=True) for i in range(20)])
     writer.start()
-    taken = [slot.take(5) for _ in range(20)]
-    writer.join(5)
+    taken = [slot.take(60) for _ in range(20)]
+    writer.join(60)
     assert [f.sequence for f in taken if f] == list(range(20))
     assert slot.dropped == 0
 
@@ -37,7 +37,7 @@ def test_close_wakes_the_waiting_and_keeps_the_last_frame() -> None:
     writer = threading.Thread(target=slot.put, args=(frame(1, released),), kwargs={"wait": True})
     writer.start()
     slot.close()
-    writer.join(5)
+    writer.join(60)
     assert not writer.is_alive()
     assert released == [1]
     assert not slot.ended

@@ -14,7 +14,7 @@ def viewers(tmp_path: Path, video: Path, *options: str) -> tuple[int, int]:
     """Return how many viewers there were, and how many frames were searched."""
     source = ["source.kind=opencv", f"source.opencv.uri={video}", "source.opencv.pace=false", "privacy.level=viewer"]
     with engine_on(tmp_path, *source, *options) as (engine, sink, _):
-        run(engine, limit_s=120)
+        run(engine)
     return len(sink.kind("viewer")), engine.pipeline.work.searches
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
+from broker import wait_until
 from snapshots import snapshot
 
 from edge_agender import web
@@ -46,7 +48,7 @@ def locked(live: LiveState, tmp_path: Path) -> Iterator[server.StatusServer]:
 
 
 def get(page: server.StatusServer, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
-    connection = HTTPConnection("127.0.0.1", page.port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", page.port, timeout=60)
     connection.request(method, path, headers=headers)
     return connection.getresponse()
 
@@ -132,7 +134,8 @@ def test_health_says_what_is_wrong(page: server.StatusServer, live: LiveState) -
     live.update(snapshot(last_frame_s=time.monotonic() - 60))
     response = get(page, "/healthz")
     assert response.status == 503
-    assert json.loads(response.read())["problem"] == "no frame for 60 s"
+    # A minute, and however long this machine took to ask.
+    assert re.fullmatch(r"no frame for \d\d+ s", json.loads(response.read())["problem"])
     live.update(snapshot(camera_problem="no camera"))
     assert get(page, "/healthz").status == 503
     live.update(snapshot(enabled=False, last_frame_s=None))
@@ -253,17 +256,14 @@ def test_a_disabled_page_listens_nowhere() -> None:
         assert running is None
 
 
-def test_connections_are_bounded_and_come_back(page: server.StatusServer, live: LiveState) -> None:
-    idle = [socket.create_connection(("127.0.0.1", page.port), 5) for _ in range(server.MAX_CONNECTIONS)]
-    deadline = time.monotonic() + 5
-    while get_or_none(page) not in (503, None) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert get_or_none(page) in (503, None)
+def test_connections_are_bounded_and_come_back(page: server.StatusServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 600.0)
+    monkeypatch.setattr(server.Handler, "timeout", 600.0)
+    idle = [socket.create_connection(("127.0.0.1", page.port), 60) for _ in range(server.MAX_CONNECTIONS)]
+    wait_until(lambda: get_or_none(page) in (503, None))
     for connection in idle:
         connection.close()
-    while get_or_none(page) != 200 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert get_or_none(page) == 200
+    wait_until(lambda: get_or_none(page) == 200)
 
 
 def get_or_none(page: server.StatusServer) -> int | None:
@@ -277,7 +277,7 @@ def test_a_trickling_client_is_cut_off(live: LiveState, monkeypatch: pytest.Monk
     monkeypatch.setattr(server, "REQUEST_TIMEOUT_S", 0.3)
     with web.serve(WebConfig(port=0), live) as running, socket.socket() as client:
         assert running is not None
-        client.settimeout(5)
+        client.settimeout(60)
         client.connect(("127.0.0.1", running.port))
         client.sendall(b"GET / HTTP/1.1\r\n")
         assert client.recv(100) == b""

@@ -48,7 +48,7 @@ class Browser:
             f"{self._url}{path}", data, {"Content-Type": "application/json"}, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"]) from None
@@ -92,7 +92,7 @@ class Browser:
         self._call("DELETE", "")
 
 
-def eventually(true: Callable[[], Any], timeout_s: float = 15.0) -> None:
+def eventually(true: Callable[[], Any], timeout_s: float = 60.0) -> None:
     """Wait until `true` holds; fail after a time that only a broken page needs."""
     deadline = time.monotonic() + timeout_s
     while not true():

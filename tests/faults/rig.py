@@ -84,17 +84,17 @@ class Sender:
                 self.state = tuple(json.loads(rest))
 
     def wait_puts(self, count: int) -> None:
-        wait_until(lambda: self.puts >= count or self.process.poll() is not None, 60, f"{count} puts")
+        wait_until(lambda: self.puts >= count or self.process.poll() is not None, 120, f"{count} puts")
         assert self.process.poll() is None, f"the sender ended; see {self.errors.name}"
 
-    def wait_empty(self, timeout_s: float = 60) -> None:
+    def wait_empty(self, timeout_s: float = 120) -> None:
         """Return once it has put everything and nothing waits any more."""
         wait_until(lambda: self.state is not None and self.state[0] == 0, timeout_s, "an empty outbox")
 
     def end(self, number: int = signal.SIGTERM) -> None:
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(60)
         self._reader.join()
         self.errors.close()
 
@@ -117,7 +117,8 @@ class BadNetwork:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self.cuts = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -163,7 +164,10 @@ class BadNetwork:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.silent.clear()
+        self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self._thread.join()
         self.cut()
 
 

@@ -7,11 +7,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from broker import Authority, Broker, Ear, needs_mosquitto, running, wait_until
+from broker import Authority, Broker, Ear, free_port, needs_mosquitto, running, wait_until
 from rig import BadNetwork, Ledger, Sender, pause
 
 pytestmark = needs_mosquitto
@@ -74,9 +74,9 @@ def test_broker_freezes(tmp_path: Path, frozen_s: float) -> None:
         sender.wait_puts(50)
         broker.freeze()
         time.sleep(frozen_s)
-        broker.thaw()
         if frozen_s > 10:
-            assert "no answer: check the broker" in log(tmp_path)
+            wait_until(lambda: "no answer: check the broker" in log(tmp_path))
+        broker.thaw()
         finish(f"broker frozen for {frozen_s} s", ledger, ear, sender)
 
 
@@ -152,7 +152,7 @@ def test_certificate_expires_and_is_renewed(tmp_path: Path) -> None:
     folder, authority, ledger = tmp_path / "broker", Authority(tmp_path / "ca"), Ledger()
     plain = Broker(folder)
     expired, key = authority.certificate("server", "localhost", days=-1)
-    secure_port = plain.port + 1 if plain.port < 65535 else plain.port - 1
+    secure_port = free_port()
     plain.lines += [f"listener {secure_port} 127.0.0.1", f"certfile {expired}", f"keyfile {key}"]
     mqtt = {"host": "localhost", "tls": {"ca_file": str(authority.ca)}}
     with (
@@ -241,7 +241,7 @@ def test_stop_is_quick_whatever_the_network_does(tmp_path: Path) -> None:
         sender.wait_puts(20)
         network.silent.set()
         before_s = time.monotonic()
-        with suppress(subprocess.TimeoutExpired):
-            sender.end()
-        assert time.monotonic() - before_s < 2.5
+        sender.end()
+        # 1.5 s where the machine is free; without the limit it would be until the network speaks again.
+        assert time.monotonic() - before_s < 15
         assert sender.process.returncode == 0

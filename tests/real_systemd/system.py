@@ -41,7 +41,7 @@ def show(name: str, unit: str = UNIT) -> str:
     return sh("systemctl", "show", "--value", "-p", name, unit).strip()
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 90) -> Any:
     """Return the condition's first true value; fail, saying what was waited for."""
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of what reads foreign bytes (atheris, libFuzzer); `python -m proofs.fuzz`."""
