@@ -21,7 +21,6 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="no mosquitto is installed here")
@@ -142,10 +141,13 @@ def running(broker: Broker) -> Iterator[Broker]:
         broker.stop()
 
 
+BACK = "ear/back"
+
+
 class Ear:
     """A subscriber with a session that the broker keeps, so that it hears what was published while it was away.
 
-    It hears what others say, from the moment when it is entered: enter it before who is to be heard.
+    Enter it before who is to be heard.
     """
 
     def __init__(
@@ -156,11 +158,10 @@ class Ear:
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"{name}-{os.getpid()}", protocol=paho.MQTTv5)
         self._client.username_pw_set(username, password)
         self._client.reconnect_delay_set(1, 1)
-        others = SubscribeOptions(qos=1, noLocal=True)
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, options=others)
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_publish = lambda _client, _data, number, *_: self._said.add(number)
-        self._client.on_message = lambda _client, _data, message: self.heard.append(message)
+        self._client.on_message = lambda _client, _data, message: self._hear(message)
         self._port = port
 
     def __enter__(self) -> Ear:
@@ -175,12 +176,16 @@ class Ear:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def _hear(self, message: paho.MQTTMessage) -> None:
+        if message.topic != BACK:
+            self.heard.append(message)
+
     def wait_back(self) -> None:
         """Return once it is connected again after the broker was away.
 
         A client that has not noticed yet calls itself connected: only the broker's answer proves it.
         """
-        self.say("ear/back", "")
+        self.say(BACK, "")
 
     def say(self, topic: str, payload: str) -> None:
         """Publish something, as whoever commands a device would; return once the broker has it."""
