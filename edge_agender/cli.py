@@ -127,6 +127,20 @@ def _add_evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         kind.add_argument("--estimator", metavar="NAME", help="a model of `edge-agender models list`")
 
 
+def _add_privacy_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "privacy-report", help="data-flow sheet, notice for the wall and DPIA draft, as you configured it"
+    )
+    _configured(parser)
+    parser.add_argument(
+        "--out", type=Path, default=Path("privacy-report"), metavar="DIR", help="default: ./privacy-report"
+    )
+    parser.add_argument(
+        "--proof", type=Path, metavar="FILE", help="result of make prove-no-images; default: this machine's"
+    )
+    parser.add_argument("--language", choices=("en",), default="en")
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -144,6 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_models,
         _add_benchmark,
         _add_doctor,
+        _add_privacy_report,
     ):
         add(verbs)
     return parser

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -174,3 +176,24 @@ def benchmark(options: Namespace) -> int:
     from edge_agender.benchmark import run_benchmark
 
     return run_benchmark(options, load_config(options))
+
+
+def privacy_report(options: Namespace) -> int:
+    """Write what a data-protection officer asks, from the configuration in use."""
+    config = load_config(options)
+    from edge_agender.outbox import default_folder
+    from edge_agender.privacy_report import write_report
+    from edge_agender.privacy_report.facts import SERVICE_STATE, facts_of
+    from edge_agender.privacy_report.proof import find_proof, read_proof
+    from edge_agender.reporter import versions
+
+    used = versions(config)
+    origin = str(config_path(options) or "built-in defaults: there is no configuration file")
+    facts = facts_of(config, software=used["software"], fingerprint=used["configuration"], origin=origin)
+    folders = [config.outbox.path or default_folder(), default_folder(), SERVICE_STATE]
+    proof = read_proof(options.proof) if options.proof else find_proof(folders)
+    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    for path in write_report(facts, proof, options.out, made=made, machine=platform.node()):
+        print(path)
+    print("Drafts: fill in what is marked, and let a lawyer see what is marked for one.", file=sys.stderr)
+    return 0

@@ -47,8 +47,8 @@ def face_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_every_verb() -> None:
     text = build_parser().format_help()
-    for verb in ("run", "check", "selftest", "predict", "benchmark", "models", "evaluate"):
-        assert f"\n    {verb} " in text, verb
+    for verb in ("run", "check", "selftest", "predict", "benchmark", "models", "evaluate", "privacy-report"):
+        assert f"\n    {verb}" in text, verb
 
 
 def test_version_and_no_arguments() -> None:

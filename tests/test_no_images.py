@@ -2,6 +2,7 @@
 
 import base64
 import os
+import platform
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agender import __version__
+from edge_agender.privacy_report.proof import read_proof
 from proofs.no_images import trace
 from proofs.no_images.pixels import Bytes, Known, Scanner, binary_regions
 from proofs.no_images.unpack import unpacked
@@ -181,18 +184,20 @@ def test_a_missing_strace_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         trace.traced_command(["true"], tmp_path)
 
 
-def prove(*options: str) -> None:
-    command = [sys.executable, "-m", "proofs.no_images", *options]
+def prove(result: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "proofs.no_images", "--json", str(result), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode == 77:
         pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stdout + done.stderr
+    kept = read_proof(result)
+    assert (kept.passed, kept.software, kept.machine) == (True, __version__, platform.node())
 
 
-def test_no_picture_leaves_the_daemon_and_planted_leaks_are_found() -> None:
-    prove("--seconds", "0")
+def test_no_picture_leaves_the_daemon_and_planted_leaks_are_found(tmp_path: Path) -> None:
+    prove(tmp_path / "state" / "result.json", "--seconds", "0")
 
 
 @pytest.mark.slow
-def test_no_picture_leaves_the_live_daemon() -> None:
-    prove("--seconds", "10")
+def test_no_picture_leaves_the_live_daemon(tmp_path: Path) -> None:
+    prove(tmp_path / "result.json", "--seconds", "10")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import sys
 import tempfile
 import time
@@ -15,7 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edge_agender import __version__
 from edge_agender.errors import EdgeAgenderError
+from edge_agender.outbox import default_folder
+from edge_agender.privacy_report.proof import RESULT_NAME
 from edge_agender.settings import DemoConfig, ImagesConfig, OpencvConfig, SourceConfig
 from proofs.no_images.known import known, write_pictures
 from proofs.no_images.memory import Check, unit_checks
@@ -100,11 +104,28 @@ def _row(check: Check) -> Row:
     return Row(check.name, check.passed, check.detail)
 
 
+def keep(path: Path, rows: Sequence[Row], passed: bool) -> None:
+    """Write the result for `edge-agender privacy-report`; a folder that takes none is no failure of the proof."""
+    result = {
+        "passed": passed,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "software": __version__,
+        "machine": platform.node(),
+        "rows": [*map(asdict, rows)],
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n")
+    except OSError as error:
+        say(f"the result is not kept: {path}: {error.strerror or error}: give another file with --json")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs.no_images", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seconds", type=float, default=10, help="how long the live demo runs (10; 0: not at all)")
     parser.add_argument("--video", type=Path, action="append", default=[], help="also run on this video; repeatable")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to a file")
+    parser.add_argument("--json", type=Path, default=default_folder() / RESULT_NAME, metavar="FILE",
+                        help="where the result is kept for `edge-agender privacy-report` (%(default)s)")  # fmt: skip
     options = parser.parse_args()
     rows = []
     try:
@@ -116,13 +137,7 @@ def main() -> int:
         say(f"cannot show it here: {error}")
         return CANNOT
     passed = all(row.passed for row in rows)
-    if options.json:
-        result = {
-            "passed": passed,
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "rows": [*map(asdict, rows)],
-        }
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    keep(options.json, rows, passed)
     say("no picture left the daemon" if passed else "NOT PROVEN: see the lines that say FAIL")
     return 0 if passed else 1
 

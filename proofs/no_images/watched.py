@@ -109,7 +109,8 @@ def _look(process: subprocess.Popen[bytes], seconds: float | None) -> list[Check
     daemon, checks = None, list[Check]()
     until_s = time.monotonic() + (seconds or 600)
     while process.poll() is None and time.monotonic() < until_s:
-        daemon = daemon or _daemon_of(process.pid)
+        # Anew each time: the first children of strace are its own, to find out what the kernel can do.
+        daemon = _daemon_of(process.pid) or daemon
         with contextlib.suppress(OSError, KeyError, StopIteration):
             checks = list(process_checks(daemon)) if daemon else []
         time.sleep(0.1)
