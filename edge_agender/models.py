@@ -53,7 +53,7 @@ def load_manifest(path: Path, public_key: str | None = None) -> dict[str, ModelS
     if public_key:
         signature = _read(path.with_name(path.name + SIGNED), minisign.MAX_SIGNATURE_BYTES, "signature")
         if signature is None:
-            raise ModelError(f"{path}{SIGNED}: missing: run 'minisign -Sm {path}', or set models.public_key: null")
+            raise ModelError(f"{path}{SIGNED}: missing: run 'minisign -Sm {path}', or unset models.public_key")
         minisign.verify(raw, signature, public_key, str(path))
     manifest = parse_manifest(raw, str(path))
     return {

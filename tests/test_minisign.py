@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from edge_agender import minisign, models
 from edge_agender.cli import main
 from edge_agender.config import load
+from edge_agender.doctor.models import check_models
+from edge_agender.doctor.place import Place
 from edge_agender.engine import build_pipeline
 from edge_agender.errors import ConfigError, EdgeAgenderError, ModelError
 
@@ -199,7 +201,11 @@ def test_check_and_the_service_need_a_good_signature(
     assert capsys.readouterr().err.count("manifest.yaml.minisig: missing: run 'minisign -Sm ") == 1
     with pytest.raises(ModelError, match="missing"):
         build_pipeline(load(None, words))  # what the service does before anything else
+    (result, *_) = check_models(load(None, words), Place(tmp_path / "nowhere"))
+    assert (result.state, "minisig: missing" in result.finding) == ("failure", True)
+    assert str(result.remedy).startswith("Run 'minisign -Sm ")
     sign(folder)
+    assert check_models(load(None, words), Place(tmp_path / "nowhere"))[0].state == "ok"
     assert main(check) == 0, capsys.readouterr().err
     build_pipeline(load(None, words))
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge_agender.demography import AgeBands
-from edge_agender.errors import ModelError
+from edge_agender.errors import ConfigError, ModelError
 from edge_agender.model_spec import ModelSpec
 from edge_agender.models import find_model
 from edge_agender.privacy import Gate
@@ -182,9 +183,19 @@ def _models(config: Config) -> Iterator[Model]:
 
 def _model(task: str, name: str, config: Config) -> Model:
     try:
-        spec = find_model(name, public_key=config.models.public_key)
-    except ModelError as error:
+        spec = _find(name, config.models.public_key)
+    except (ModelError, ConfigError) as error:
         return Model(task, name, None, None, str(error))
     path = spec.folder / spec.card if spec.card else None
     card = path.read_text(encoding="utf-8") if path and path.is_file() else None
     return Model(task, name, spec, card)
+
+
+def _find(name: str, public_key: str | None) -> ModelSpec:
+    """Return a model of whoever asks, or of the service, whose added models lie in its own state folder."""
+    try:
+        return find_model(name, public_key=public_key)
+    except ModelError:
+        with suppress(ModelError):
+            return find_model(name, SERVICE_STATE / "models", public_key=public_key)
+        raise

@@ -36,7 +36,7 @@ def wall_notice(facts: Facts) -> Document:
                 "**Nobody is recognised**, here or elsewhere. Who comes back is counted as somebody new.",
                 "Estimates can be wrong.",
             ),
-            text(TOLD[facts.level], s=facts.config.window.length_s),
+            text(TOLD[facts.level], s=(str(facts.config.window.length_s),)),
             _details(facts),
             _how_to_use(facts),
         ),
