@@ -102,6 +102,14 @@ def test_no_single_byte_of_a_signature_may_differ_save_in_the_untrusted_words() 
     assert accepted <= set(words)
 
 
+@given(st.one_of(st.binary(max_size=400), st.text(max_size=200).map(str.encode)))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_crash_the_reader(junk: bytes) -> None:
+    for file in (junk, SIGNER.sign(MANIFEST)[: len(junk)] + junk):
+        with pytest.raises(ModelError):
+            minisign.verify(MANIFEST, file, SIGNER.public_key, "manifest.yaml")
+
+
 @pytest.mark.parametrize(
     ("signature", "said"),
     [
