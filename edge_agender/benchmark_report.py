@@ -36,7 +36,7 @@ class Scenario(Part):
     frame: Latency
     stages: dict[str, Latency]
     frames_per_s: float
-    own_share: float = Field(description="part of a frame that is neither network, nor capture, nor scaling")
+    own_share: float = Field(description="part of a frame that is neither the networks alone, nor capture, nor scaling")
     gated_frame: Latency = Field(description="the same with gating as configured")
     searched_share: float = Field(description="part of the frames that gating let through to the detector")
 
@@ -48,6 +48,7 @@ class ModelSpeed(Part):
     median_ms: float
     gmac_per_s: float | None
     part_of_peak: float | None = Field(description="of what a large convolution reached in this run")
+    all_cores_ms: float | None = Field(None, description="median with a thread a core; null where there is one core")
 
 
 class Machine(Part):
@@ -110,7 +111,7 @@ def as_table(report: Report) -> str:
         f"source {report.source} {report.picture[0]}x{report.picture[1]}, {report.threads} thread(s), "
         f"{report.resident_mb or float('nan'):.0f} MB resident",
         "",
-        f"{'model':18}{'median ms':>10}{'M mult-adds':>13}{'GMAC/s':>9}{'of peak':>9}",
+        f"{'model':18}{'median ms':>10}{'M mult-adds':>13}{'GMAC/s':>9}{'of peak':>9}{'all cores':>12}",
     ]
     lines += [_model_row(model) for model in report.models]
     lines.append(f"{'large convolution':18}{'':23}{report.peak_gmac_per_s:9.1f}")
@@ -126,14 +127,18 @@ def _model_row(model: ModelSpeed) -> str:
     macs = "" if model.multiply_adds is None else f"{model.multiply_adds / 1e6:.1f}"
     speed = "" if model.gmac_per_s is None else f"{model.gmac_per_s:.1f}"
     part = "" if model.part_of_peak is None else f"{100 * model.part_of_peak:.0f} %"
-    return f"{model.name:18}{model.median_ms:10.3f}{macs:>13}{speed:>9}{part:>9}"
+    all_cores = "" if model.all_cores_ms is None else f"{model.all_cores_ms:.3f} ms"
+    return f"{model.name:18}{model.median_ms:10.3f}{macs:>13}{speed:>9}{part:>9}{all_cores:>12}"
 
 
 def _scenario_rows(scenario: Scenario) -> list[str]:
     note = "" if scenario.stable else "  (not stable: something else is running)"
     rows = [f"{f'{scenario.faces} faces':18}{'median ms':>10}{'p95':>9}{'p99':>9}{'share':>8}{note}"]
     rows += [_latency_row(name, latency) for name, latency in scenario.stages.items()]
-    rows.append(_latency_row("whole frame", scenario.frame) + f"   {scenario.frames_per_s:.0f} frames/s")
+    rows.append(
+        _latency_row("whole frame", scenario.frame)
+        + f"   {scenario.frames_per_s:.0f} frames/s, our own code {100 * scenario.own_share:.0f} %"
+    )
     rows.append(
         _latency_row("with gating", scenario.gated_frame) + f"   searched {100 * scenario.searched_share:.0f} %"
     )

@@ -109,6 +109,8 @@ def suppress(boxes: Floats, scores: Floats, max_iou: float, limit: int = 300) ->
 
     `limit` bounds the candidates, best first, so that noise cannot make one frame quadratically dear.
     """
+    if len(scores) < 2:
+        return list(range(len(scores)))
     order = np.argsort(-scores, kind="stable")[:limit]
     candidates = [Box(*row) for row in boxes[order].tolist()]
     overlap = iou(candidates, candidates) > max_iou

@@ -39,7 +39,7 @@ class MotionGate:
             return True
         # A lamp or the sign itself changes all blocks alike: take the common part out.
         difference = grid - background
-        difference -= np.median(difference)
+        difference -= np.partition(difference, difference.size // 2, axis=None)[difference.size // 2]
         changed = int(np.count_nonzero(np.abs(difference) > self._threshold))
         weight = min(max(now_s - self._last_s, 0.0) / self._follow_s, 1.0)
         background += (grid - background) * weight

@@ -125,6 +125,7 @@ class Pipeline:
         with self.times.measure("crop"):
             size, margin = self._estimator.crop_px, self._estimator.crop_margin
             crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
+        with self.times.measure("judge"):
             qualities = [
                 detail(track.found, track.score) * sharpness(crop) for track, crop in zip(seen, crops, strict=True)
             ]

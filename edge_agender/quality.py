@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
 
 from edge_agender.records import Box, Picture
 
@@ -21,6 +20,5 @@ def detail(box: Box, score: float) -> float:
 
 def sharpness(crop_bgr: Picture) -> float:
     """Return 0.5 for a blurred crop (64, 64, 3) up to 1 for a sharp one."""
-    luma = crop_bgr[..., 1]
-    variance = float(cv2.Laplacian(np.ascontiguousarray(luma), cv2.CV_16S).var())
-    return 0.5 + 0.5 * min(variance / SHARP_VARIANCE, 1.0)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(cv2.extractChannel(crop_bgr, 1), cv2.CV_16S))
+    return 0.5 + 0.5 * min(float(deviation[0, 0]) ** 2 / SHARP_VARIANCE, 1.0)

@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-STAGES = ("capture", "scale", "gate", "detect", "crop", "estimate", "track", "encode", "publish")
+STAGES = ("capture", "scale", "gate", "detect", "crop", "judge", "estimate", "track", "encode", "publish")
 
 
 class StageTimes:

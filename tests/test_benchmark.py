@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from edge_agender import benchmark
+from edge_agender import benchmark, benchmark_models
 from edge_agender.benchmark_report import Report, as_json, as_table, compare, latency, read, schema_text
 from edge_agender.config import load
 from edge_agender.errors import UsageError
@@ -19,7 +19,7 @@ def report() -> Report:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "ROUND_FRAMES", 6)
         patch.setattr(benchmark, "MOST_ROUNDS", 2)
-        patch.setattr(benchmark, "MODEL_RUNS", 10)
+        patch.setattr(benchmark_models, "MODEL_RUNS", 10)
         patch.setattr(benchmark, "LIVE_SECONDS", 0.5)
         return benchmark.measure(load(None, ["source.kind=demo"]), [0, 2], progress=False)
 
@@ -37,7 +37,7 @@ def test_stages_are_measured_and_cost_depends_on_the_audience(report: Report) ->
     empty, pair = report.scenarios
     assert (empty.faces, pair.faces) == (0, 2)
     assert {"capture", "scale", "gate", "detect", "track", "encode", "publish"} <= set(empty.stages)
-    assert {"crop", "estimate"} <= set(pair.stages)
+    assert {"crop", "judge", "estimate"} <= set(pair.stages)
     assert "estimate" not in empty.stages
     assert 1.0 <= pair.found <= 2.5
     assert all(stage.median_ms <= stage.p95_ms <= stage.p99_ms for stage in pair.stages.values())
@@ -50,6 +50,11 @@ def test_models_are_held_against_a_large_convolution(report: Report) -> None:
     for model in report.models:
         assert model.multiply_adds is not None
         assert model.gmac_per_s == pytest.approx(model.multiply_adds / model.median_ms / 1e6, rel=0.01)
+
+
+def test_our_own_share_is_what_networks_capture_and_scaling_leave() -> None:
+    stages = {name: latency([0.001], 0.01) for name in ("capture", "scale", "crop", "judge", "detect")}
+    assert benchmark.own_share(stages, 0.01, networks_s=0.004) == pytest.approx(0.3)
 
 
 def test_table_and_comparison_name_every_scenario(report: Report) -> None:

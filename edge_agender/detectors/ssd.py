@@ -52,17 +52,21 @@ class SsdDetector:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         canvas, factor = letterbox(frame.small, self._size)
         outputs = self._network.run(cv2.LUT(canvas, self._table)[None, :, :, None])
-        found = [self._candidates(outputs, each) for each in self._maps]
+        found = [candidates for each in self._maps if (candidates := self._candidates(outputs, each)) is not None]
+        if not found:
+            return []
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         # By axis: a small picture's sides are rounded, so its two scales differ a little.
         per_axis = np.divide(frame.full.shape[1::-1], frame.small.shape[1::-1]) / factor
         return to_detections(boxes * np.tile(per_axis, 2), scores, self._config, frame)
 
-    def _candidates(self, outputs: dict[str, Array], level: _Map) -> tuple[Array, Array]:
-        """Return corners (n, 4) in network pixels and scores (n,) of the cells above the threshold."""
+    def _candidates(self, outputs: dict[str, Array], level: _Map) -> tuple[Array, Array] | None:
+        """Return corners (n, 4) in network pixels and scores (n,) of the cells above the threshold; None without."""
         stored = outputs[level.scores.name].ravel()
         cells = np.flatnonzero(stored >= level.least)
+        if not cells.size:
+            return None
         distances = dequantize(outputs[level.boxes.name].reshape(-1, 4)[cells], level.boxes)
         values = dequantize(stored[cells], level.scores)
         scores = decode.sigmoid(values) if self._logits else values.astype(float)

@@ -1,0 +1,81 @@
+"""How fast each network runs alone, with one thread and with all cores, beside the best that this machine reached."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from edge_agender import tflite
+from edge_agender.benchmark_report import ModelSpeed
+from edge_agender.model_spec import ModelSpec
+from edge_agender.models import find_model, shipped_folder
+from edge_agender.networks import open_tflite
+from edge_agender.settings import Config
+
+MODEL_RUNS = 200
+PEAK_MODEL = "peak-conv.tflite"
+PEAK_MULTIPLY_ADDS = 64 * 64 * 9 * 64 * 64
+
+
+def median_s(call: Callable[[], object], runs: int) -> float:
+    """Return the median duration of a call after a tenth of the runs to warm up."""
+    durations = []
+    for _ in range(runs + runs // 10):
+        began = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - began)
+    return statistics.median(durations[runs // 10 :])
+
+
+def peak_gmac_per_s(threads: int) -> float:
+    """Return the best rate of one large int8 convolution: what this silicon and this runtime can do."""
+    network = tflite.Network((shipped_folder() / PEAK_MODEL).read_bytes(), threads, PEAK_MODEL)
+    value = np.zeros(network.input.shape, network.input.dtype)
+    return PEAK_MULTIPLY_ADDS / median_s(lambda: network.run(value), 60) / 1e9
+
+
+def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
+    """Yield each TFLite network that is configured, run alone on the same input again and again."""
+    cores = os.cpu_count() or 1
+    for name in _names(config):
+        spec = find_model(name, public_key=config.models.public_key)
+        seconds = _seconds(spec, config.detector.threads)
+        rate = spec.multiply_adds / seconds / 1e9 if spec.multiply_adds else None
+        yield ModelSpeed(
+            name=name,
+            runtime=spec.networks[0].runtime,
+            multiply_adds=spec.multiply_adds,
+            median_ms=round(seconds * 1e3, 4),
+            gmac_per_s=None if rate is None else round(rate, 2),
+            part_of_peak=None if rate is None else round(rate / peak, 4),
+            all_cores_ms=round(_seconds(spec, cores) * 1e3, 4) if cores > 1 else None,
+        )
+
+
+def networks_s(config: Config, models: Sequence[ModelSpeed], faces: float) -> float:
+    """Return what the networks alone take for a frame with so many faces, in seconds."""
+    times = {model.name: model.median_ms / 1e3 for model in models}
+    estimator = times[config.estimator.model]
+    return sum(times.values()) - estimator + faces * estimator
+
+
+def _names(config: Config) -> list[str]:
+    names = [config.estimator.model]
+    if config.detector.kind == "ssd":
+        names.insert(0, config.detector.model or "face-ssd")
+    return names
+
+
+def _seconds(spec: ModelSpec, threads: int) -> float:
+    parts = [open_tflite(spec, part, threads) for part in spec.networks if part.runtime == "tflite"]
+    values = [np.zeros(part.input.shape, part.input.dtype) for part in parts]
+
+    def once() -> None:
+        for part, value in zip(parts, values, strict=True):
+            part.run(value)
+
+    return median_s(once, MODEL_RUNS)
