@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,14 +26,13 @@ class Runner(Protocol):
 class TfliteRunner:
     def __init__(self, network: Network, spec: InputSpec) -> None:
         self._network, self._spec = network, spec
-        self._table = lookup_table(network.input, spec) if spec.fixed_scale else None
+        self._encode = encoder(network.input, spec) if spec.fixed_scale else None
 
     def feed(self, picture: Picture) -> dict[str, Array]:
-        if self._table is None:
+        if self._encode is None:
             value = quantize(picture_values(picture, self._spec), self._network.input)
         else:
-            wanted = pixels(picture, self._spec)
-            value = np.asarray(cv2.LUT(wanted, self._table)).reshape(wanted.shape)
+            value = self._encode(pixels(picture, self._spec))
         stored = self._network.run(as_tensor(value, "nhwc"))
         return {name: dequantize(array, self._network.outputs[name]) for name, array in stored.items()}
 
@@ -50,6 +50,16 @@ def lookup_table(tensor: Tensor, spec: InputSpec) -> Array:
     """Return what the network stores for each value of each channel, (1, 256, channels): scaling by one look-up."""
     ramp = np.repeat(np.arange(256, dtype=np.float32)[None, :, None], spec.channels, axis=2)
     return quantize(scaled(ramp, spec), tensor)
+
+
+def encoder(tensor: Tensor, spec: InputSpec) -> Callable[[Picture], Array]:
+    """Return what turns pixels into the network's input: scaling and quantizing at once."""
+    table = lookup_table(tensor, spec)
+    pixel = np.arange(256, dtype=np.uint8)
+    if table.dtype == np.int8 and (table[0] == (pixel ^ 128).view(np.int8)[:, None]).all():
+        # Pixel - 128, as our own networks want it: flipping a bit is twenty times as fast as looking up.
+        return lambda picture: (picture ^ 128).view(np.int8)
+    return lambda picture: np.asarray(cv2.LUT(picture, table)).reshape(picture.shape)
 
 
 def open_tflite(spec: ModelSpec, part: NetworkSpec, threads: int) -> Network:

@@ -6,8 +6,8 @@ from edge_agender import models
 from edge_agender.errors import ModelError
 from edge_agender.model_input import picture_values
 from edge_agender.model_spec import InputSpec
-from edge_agender.networks import TfliteRunner, check_input, lookup_table, open_runner
-from edge_agender.tflite import Network, quantize
+from edge_agender.networks import TfliteRunner, check_input, encoder, lookup_table, open_runner
+from edge_agender.tflite import Network, Tensor, quantize
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 SCALES = [
@@ -71,3 +71,13 @@ def test_what_is_opened_is_what_was_verified(tmp_path):
     (tmp_path / "m.tflite").write_bytes(tiny_models.roots())
     with pytest.raises(ModelError, match="install the model again"):
         open_runner(spec, spec.networks[0], 1)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5], ids=["by a bit", "by look-up"])
+def test_pixels_are_encoded_as_their_table_says(scale: float) -> None:
+    tensor = Tensor("face", 0, (1, 8, 8, 3), np.dtype(np.int8), scale, -128)
+    spec = InputSpec(size=(8, 8), colour="bgr", scale="none")
+    wanted = lookup_table(tensor, spec)[0, PICTURE, np.arange(3)]
+    encoded = encoder(tensor, spec)(PICTURE)
+    assert encoded.dtype == np.int8
+    np.testing.assert_array_equal(encoded, wanted)

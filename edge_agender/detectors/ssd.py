@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from edge_agender import decode
@@ -12,7 +11,7 @@ from edge_agender.detectors.boxes import to_detections
 from edge_agender.errors import ModelError
 from edge_agender.model_spec import Level, ModelSpec
 from edge_agender.models import find_model
-from edge_agender.networks import lookup_table, open_tflite
+from edge_agender.networks import encoder, open_tflite
 from edge_agender.preprocess import letterbox
 from edge_agender.records import Array, Detection, Frame
 from edge_agender.settings import DetectorConfig
@@ -46,12 +45,12 @@ class SsdDetector:
         self._logits = spec.detection.logits
         threshold = spec.detection.score_threshold if config.score_threshold is None else config.score_threshold
         self._maps = [self._map(level, threshold, spec) for level in spec.detection.levels]
-        self._table = lookup_table(self._network.input, spec.input)
+        self._encode = encoder(self._network.input, spec.input)
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         canvas, factor = letterbox(frame.small, self._size)
-        outputs = self._network.run(cv2.LUT(canvas, self._table)[None, :, :, None])
+        outputs = self._network.run(self._encode(canvas)[None, :, :, None])
         found = [candidates for each in self._maps if (candidates := self._candidates(outputs, each)) is not None]
         if not found:
             return []
