@@ -8,7 +8,7 @@ MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-virtual-camera test-systemd test-arm64 test-deb deb sbom audit prove-no-images soak fuzz \
-  bench-peers train lint format clean
+  bench-peers train lint format clean docs screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 26
@@ -83,6 +83,16 @@ bench-peers: $(VENV)/.dev ## side by side with the published demos (edge-agender
 
 train: $(VENV)/.dev ## reproduce both models: DATA=archives RES10=model OUT=folder; needs torch, tensorflow, matplotlib
 	PATH="$(abspath $(BIN)):$$PATH" training/run $(DATA) $(RES10) $(OUT)
+
+$(VENV)/.docs: $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs ## this documentation as a site, into build/site; every link and anchor checked
+	PYTHONPATH=$(CURDIR) $(BIN)/mkdocs build --strict
+
+screenshots: $(VENV)/.dev ## the pages' pictures of the status page, from the running demo (Chromium, Mosquitto)
+	$(BIN)/python -m docs_tools.screenshots
 
 format: $(VENV)/.dev ## put the style right
 	$(BIN)/ruff format .

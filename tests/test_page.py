@@ -9,7 +9,7 @@ from snapshots import GOOD_FACE, POOR_FACE, snapshot
 from webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually
 
 from edge_agender import web
-from edge_agender.live import LiveState
+from edge_agender.live import LiveState, WindowSummary
 from edge_agender.settings import WebConfig
 from edge_agender.web.server import StatusServer
 
@@ -90,6 +90,17 @@ def test_the_charts_show_the_released_figures(window: Browser, page: StatusServe
         "return [...document.querySelectorAll('#table-cells tr')].map(row => [...row.children].map(c => c.textContent))"
     )
     assert rows == [["Age", "female", "male"], ["18-24", "11", "0"], ["25-34", "withheld", "10"]]
+
+
+def test_ages_stand_in_their_order_however_they_come(window: Browser, page: StatusServer, live: LiveState) -> None:
+    cells = {"unknown": {"65+": 2}, "male": {"unknown": 1, "25-34": 3}, "female": {"13-17": 1, "0-12": 4, "55-64": 1}}
+    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 12, 12, 9.0, cells),)))
+    show(window, page)
+    eventually(lambda: "65+" in window.text("table-cells"))
+    rows = "return [...document.querySelectorAll('#table-cells tr')].map(row => row.children[0].textContent)"
+    assert window.run(rows) == ["Age", "0-12", "13-17", "25-34", "55-64", "65+", "unknown"]
+    heads = "return [...document.querySelectorAll('#table-cells tr:first-of-type th')].map(cell => cell.textContent)"
+    assert window.run(heads) == ["Age", "female", "male", "unknown"]
 
 
 def test_the_aim_view_draws_boxes_and_judges_the_mounting(window: Browser, page: StatusServer, live: LiveState) -> None:

@@ -67,6 +67,9 @@ function sums(windows) {
         total.set(key, { count: count === null ? old.count : (old.count ?? 0) + count, withheld: old.withheld || count === null });
       }
     }
+  // Cells come in the order in which they first occurred.
+  bands.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
+  genders.sort();
   return { bands, genders, cell: (gender, band) => total.get(`${gender} ${band}`) ?? { count: 0, withheld: false } };
 }
 

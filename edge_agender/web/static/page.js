@@ -3,6 +3,7 @@ import { cellsChart, fillTable, viewersChart } from "./charts.js";
 
 const STALE_MS = 15000;
 const RETRY_MS = 3000;
+const ROOM_FOR_WORDS_PX = 600;
 const byId = (id) => document.getElementById(id);
 const set = (id, text, verdict) => {
   const node = byId(id);
@@ -127,7 +128,9 @@ function drawFace(pen, face, number, wide, tall) {
   const x = face.left * wide, y = face.top * tall, w = face.width * wide, h = face.height * tall;
   outline(pen, face.grade.sharpness, x, y, w, h);
   outline(pen, face.grade.light, x + 5, y + 5, Math.max(w - 10, 1), Math.max(h - 10, 1));
-  const words = [`${number}: ${Math.round(face.size_px)} px`, distance(face), looking(face)].filter(Boolean).join(", ");
+  // On a phone the words of neighbours would run into each other: the table below has the rest.
+  const more = wide < ROOM_FOR_WORDS_PX ? [] : [distance(face), looking(face)];
+  const words = [`${number}: ${Math.round(face.size_px)} px`, ...more].filter(Boolean).join(", ");
   pen.font = "13px system-ui, sans-serif";
   const long = pen.measureText(words).width;
   const left = Math.min(Math.max(x, 2), Math.max(wide - long - 2, 2));

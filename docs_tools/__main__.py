@@ -1,0 +1,37 @@
+"""Write the generated parts of the documentation anew: python -m docs_tools"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from docs_tools import lenses, options
+
+DOCS = Path(__file__).parents[1] / "docs"
+PARTS: dict[str, Callable[[], str]] = {
+    "options": options.options_text,
+    "faces": lenses.faces_table,
+    "reach": lenses.reach_table,
+    "heights": lenses.heights_table,
+    "correction": lenses.correction_table,
+}
+BLOCK = re.compile(r"(<!-- made by python -m docs_tools: (\w+) -->\n)(.*?)(<!-- end -->)", re.S)
+
+
+def fill(text: str) -> str:
+    """Return the page with every generated part as the code has it now."""
+    return BLOCK.sub(lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n\n{match[4]}", text)
+
+
+def main() -> None:
+    for path in sorted(DOCS.rglob("*.md")):
+        old = path.read_text(encoding="utf-8")
+        new = fill(old)
+        if new != old:
+            path.write_text(new, encoding="utf-8")
+            print(f"{path}: written")
+
+
+if __name__ == "__main__":
+    main()

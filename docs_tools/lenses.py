@@ -1,0 +1,126 @@
+"""docs/mount.md's tables: how many pixels a face has, by distance and lens, and how far each lens reaches.
+
+A pinhole camera, as `audience.distance` counts it. The limits are the code's own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edge_agender.mounting import Limits
+from edge_agender.settings import Config
+from edge_agender.viewers import focal_px
+
+# Least width of a detected box by its height: the median over 150 portraits of All-Age-Faces (0.74); UTKFace has 0.86.
+WIDTH_BY_HEIGHT = 0.75
+# Height of a face in the small picture from which the detector is good at it (models/face-ssd.md: 4 % of 240 lines).
+DETECTABLE_PX = 10.0
+CHECKED_AT_M = 2.0
+DISTANCES_M = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A camera as its maker describes it; the sensor's own aspect ratio is that of the full field of view."""
+
+    name: str
+    hfov_deg: float
+    sensor_aspect: float
+
+    def seen_deg(self, aspect: float) -> float:
+        """Return the field of view across a picture of that width by height, of a sensor that keeps its height."""
+        kept = min(aspect / self.sensor_aspect, 1.0)
+        return math.degrees(2 * math.atan(kept * math.tan(math.radians(self.hfov_deg) / 2)))
+
+
+LENSES = (
+    Lens("Camera Module 3", 66, 16 / 9),
+    Lens("Camera Module 3 Wide", 102, 16 / 9),
+    Lens("Camera Module 2", 62.2, 4 / 3),
+    Lens("Camera Module 1", 53.5, 4 / 3),
+)
+
+
+def face_height_px(distance_m: float, hfov_deg: float, width_px: float) -> float:
+    """Return the height of an adult's face, in pixels of a picture that many pixels wide."""
+    return Config().audience.distance.face_height_cm * focal_px(width_px, hfov_deg) / (distance_m * 100)
+
+
+def face_px(distance_m: float, hfov_deg: float, width_px: float) -> float:
+    """Return the face's shorter side, which the aim view shows and judges."""
+    return WIDTH_BY_HEIGHT * face_height_px(distance_m, hfov_deg, width_px)
+
+
+def reach_m(hfov_deg: float, width_px: float, small_width_px: float) -> tuple[float, float]:
+    """Return how far a face is wide enough to be estimated, and high enough to be found well, in metres."""
+    return (
+        face_px(1, hfov_deg, width_px) / Limits().min_face_px,
+        face_height_px(1, hfov_deg, small_width_px) / DETECTABLE_PX,
+    )
+
+
+def blur_px(speed_m_s: float, exposure_ms: float, detail_px: float) -> float:
+    """Return how far a face moves during an exposure, in pixels of a face that is `detail_px` wide, at any distance."""
+    width_cm = WIDTH_BY_HEIGHT * Config().audience.distance.face_height_cm
+    return speed_m_s * 100 * exposure_ms / 1000 / width_cm * detail_px
+
+
+def faces_table() -> str:
+    """Return the shorter side of a face by distance and lens, at the default picture; small ones are marked."""
+    source, limits = Config().source, Limits()
+    seen = [lens.seen_deg(source.width_px / source.height_px) for lens in LENSES]
+    lines = ["| distance | " + " | ".join(lens.name for lens in LENSES) + " |", "|---:|" + "---:|" * len(LENSES)]
+    lines.append("| *field of view* | " + " | ".join(f"*{angle:.0f}°*" for angle in seen) + " |")
+    for distance_m in DISTANCES_M:
+        sides = [face_px(distance_m, angle, source.width_px) for angle in seen]
+        lines.append(f"| {distance_m:g} m | " + " | ".join(_marked(side, limits) for side in sides) + " |")
+    return "\n".join(lines)
+
+
+def _marked(side_px: float, limits: Limits) -> str:
+    if side_px < limits.min_face_px:
+        return f"{side_px:.0f} ✗"
+    return f"{side_px:.0f} !" if side_px < limits.good_face_px else f"**{side_px:.0f}**"
+
+
+def reach_table() -> str:
+    """Return how far each lens reaches and how broad a strip it sees, at the default sizes."""
+    source = Config().source
+    aspect = source.width_px / source.height_px
+    lines = [
+        "| camera | field of view, across × up | estimated up to | found well up to | strip seen at 3 m, across × up |",
+        "|---|---|---:|---:|---|",
+    ]
+    for lens in LENSES:
+        seen = lens.seen_deg(aspect)
+        half = math.tan(math.radians(seen) / 2)
+        up = math.degrees(2 * math.atan(half / aspect))
+        estimated, found = reach_m(seen, source.width_px, source.small_width_px)
+        strip = f"{6 * half:.1f} × {6 * half / aspect:.1f} m"
+        lines.append(f"| {lens.name} | {seen:.0f}° × {up:.0f}° | {estimated:.1f} m | {found:.1f} m | {strip} |")
+    return "\n".join(lines)
+
+
+def heights_table() -> str:
+    """Return how far above or below the eyes a camera may be, by distance, for some angles."""
+    angles = (10, 15, 20)
+    lines = ["| distance | " + " | ".join(f"{angle}°" for angle in angles) + " |", "|---:|" + "---:|" * len(angles)]
+    for distance_m in (1, 1.5, 2, 3, 4, 6):
+        cells = [f"{100 * distance_m * math.tan(math.radians(angle)):.0f} cm" for angle in angles]
+        lines.append(f"| {distance_m:g} m | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def correction_table() -> str:
+    """Return the field of view to set, by what the aim view tells of somebody who stands at 2 m."""
+    set_deg = Config().audience.distance.lens_hfov_deg
+    told_m = (1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 3.0)
+    right = [2 * math.atan(math.tan(math.radians(set_deg) / 2) * told / CHECKED_AT_M) for told in told_m]
+    return "\n".join(
+        [
+            "| it says | " + " | ".join(f"{told:.1f} m" for told in told_m) + " |",
+            "|---|" + "---|" * len(told_m),
+            f"| set instead of {set_deg:g} | " + " | ".join(f"{math.degrees(angle):.0f}" for angle in right) + " |",
+        ]
+    )
