@@ -48,7 +48,9 @@ def explained(text: str) -> dict[str, str]:
         match = LINE.match(line)
         assert match is not None
         key = re.match(r"([a-z0-9_]+):(.*)", match["rest"])
-        commented_out = match["comment"] and key and not key[2].strip().endswith(".") and len(match["rest"].split()) == 2
+        commented_out = (
+            match["comment"] and key and not key[2].strip().endswith(".") and len(match["rest"].split()) == 2
+        )
         if match["comment"] and not commented_out:
             waiting.append(match["rest"])
         elif key:

@@ -22,7 +22,14 @@ PASSWORD = "password"
 # Folders of the system, for which the sandbox has its own.
 PLACE = re.compile(r"(?<![\w/.])/(?:etc|opt|usr/local|var/lib)/")
 PATH = re.compile(r"(?<![\w/.~:-])/[\w./-]+")
-FOLDERS = ("etc/edge-agender", "etc/systemd/system", "etc/credstore", "opt/edge-agender/bin", "usr/local/bin", "var/lib")
+FOLDERS = (
+    "etc/edge-agender",
+    "etc/systemd/system",
+    "etc/credstore",
+    "opt/edge-agender/bin",
+    "usr/local/bin",
+    "var/lib",
+)
 SECRET = "etc/credstore/edge-agender.mqtt-password"
 
 
@@ -100,7 +107,7 @@ class Sandbox:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
 

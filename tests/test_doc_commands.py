@@ -17,7 +17,7 @@ from pathlib import Path
 import paho.mqtt.publish as publish
 import pytest
 from broker import needs_mosquitto, running
-from doc_commands import PASSWORD, ROOT, Command, Sandbox, commands
+from doc_commands import FENCE, PAGES, PASSWORD, ROOT, Command, Sandbox, commands
 
 # Run here -> what it must print. All must succeed.
 HERE = {
@@ -29,8 +29,8 @@ HERE = {
     r"edge-agender models list": r"agender-ssrnet +estimator +shipped",
     r"edge-agender models info ssrnet": r"SSR-Net",
     r"edge-agender predict photo.jpg": r'"years"',
-    r"edge-agender evaluate faces labels.csv": r'"found": 1\b|"found"',
-    r"edge-agender evaluate boxes labels.json": r"average_precision|\"ap",
+    r"edge-agender evaluate faces labels.csv": r'"detected": 1.0',
+    r"edge-agender evaluate boxes labels.json": r'"average_precision|"ap',
     r"edge-agender --benchmark --faces 1 --json": r'"networks"|"stages"',
     r"mosquitto_sub .*": r"edge-agender/entrance/status .*online",
     r"sudo install -D? ?-?m ?\d+ .*|sudo install -D -m 644 .*|sudo install -d -m 700 /etc/credstore": r"",
@@ -53,6 +53,7 @@ ELSEWHERE = {
     r"sudo systemctl edit edge-agender": ("tests/real_systemd/system.py", "DROP_IN"),
     r"systemctl status edge-agender|journalctl .*": ("tests/real_systemd/system.py", '"journalctl"'),
     r"sudoedit /etc/edge-agender/config\.yaml": ("tests/real_systemd/system.py", "def configure"),
+    r"sudo edge-agender doctor( --json)?": (SYSTEMD, '"doctor"'),
     r"edge-agender models add res10": ("tests/test_model_store.py", "add_model"),
     r"edge-agender models add ssrnet --from ~/downloads": ("tests/test_keras_convert.py", "def test"),
     r"packaging/lock": ("tests/test_packaging.py", '"lock"'),
@@ -81,12 +82,16 @@ TARGETS = {
 }
 
 # Programs that take a second or more, beyond the first of their kind: make test-all.
-SLOW = r"edge-agender (--version|--benchmark .*|selftest.*|check( --config \S+)?|.*aggregate.*|models info .*|predict .*|evaluate .*)"
+SLOW = (
+    r"edge-agender (--version|--benchmark .*|selftest.*|check( --config \S+)?|.*aggregate.*"
+    r"|(models info|predict|evaluate) .*)"
+)
 
 COMMANDS = commands()
 LOCAL = sorted({command.text for command in COMMANDS if any(re.fullmatch(known, command.text) for known in HERE)})
 PARAMETERS = [
-    pytest.param(command, id=command, marks=[pytest.mark.slow] if re.fullmatch(SLOW, command) else []) for command in LOCAL
+    pytest.param(command, id=command, marks=[pytest.mark.slow] if re.fullmatch(SLOW, command) else [])
+    for command in LOCAL
 ]
 MAKE = sorted({command.text for command in COMMANDS if command.text.startswith("make ")})
 
@@ -126,6 +131,12 @@ def test_no_line_of_the_tables_is_left_over(pattern: str) -> None:
     assert any(re.fullmatch(pattern, command.text) for command in COMMANDS)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_command_hides_in_an_indented_block(page: Path) -> None:
+    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    assert re.findall(r"^    (?:\$ |sudo |edge-agender |make |pip |mosquitto_|\.venv/).*$", prose, re.M) == []
+
+
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     box = Sandbox(tmp_path_factory.mktemp("documentation"))
@@ -160,7 +171,9 @@ def test_the_commands_do_what_the_page_says(command: str, sandbox: Sandbox) -> N
 def test_the_targets_exist(command: str) -> None:
     if shutil.which("make") is None:
         pytest.skip("no make here")
-    done = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -184,6 +197,12 @@ def test_the_demo_shows_messages(environment: Path) -> None:
         pytest.skip("no make here")
     command = ["make", "demo", "SECONDS=4", f"VENV={environment}"]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert "edge-agender/demo/status" in done.stdout, done.stdout + done.stderr
