@@ -32,6 +32,7 @@ HERE = {
     r"edge-agender evaluate faces labels.csv": r'"detected": 1.0',
     r"edge-agender evaluate boxes labels.json": r'"average_precision|"ap',
     r"edge-agender --benchmark --faces 1 --json": r'"networks"|"stages"',
+    r"edge-agender privacy-report --config \S+ --out privacy-report": r"",
     r"mosquitto_sub .*": r"edge-agender/entrance/status .*online",
     r"sudo install -D? ?-?m ?\d+ .*|sudo install -D -m 644 .*|sudo install -d -m 700 /etc/credstore": r"",
     r"sudo ln -s /opt/edge-agender/bin/edge-agender /usr/local/bin/edge-agender": r"",
@@ -84,7 +85,7 @@ TARGETS = {
 # Programs that take a second or more, beyond the first of their kind: make test-all.
 SLOW = (
     r"edge-agender (--version|--benchmark .*|selftest.*|check( --config \S+)?|.*aggregate.*"
-    r"|(models info|predict|evaluate) .*)"
+    r"|(models info|predict|evaluate|privacy-report) .*)"
 )
 
 COMMANDS = commands()
