@@ -79,6 +79,17 @@ class Evidence:
             self._variance_weight *= part
 
 
+def mean_of(first: Estimate | None, second: Estimate | None) -> Estimate | None:
+    """Return what two views of one face say together; the other one where a view gave nothing.
+
+    The deviation is their mean one: mirror images err alike for the most part.
+    """
+    if first is None or second is None:
+        return first or second
+    years, sd = (first.years + second.years) / 2, (first.years_sd + second.years_sd) / 2
+    return Estimate(years, sd, (first.p_female + second.p_female) / 2)
+
+
 def _log_odds(p: float) -> float:
     p = min(max(p, 1e-6), 1 - 1e-6)
     return min(max(math.log(p / (1 - p)), -MAX_LOG_ODDS), MAX_LOG_ODDS)

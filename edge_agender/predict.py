@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from edge_agender.errors import MediaError
+from edge_agender.evidence import mean_of
 from edge_agender.pipeline import Detector, Estimator
-from edge_agender.preprocess import crop_face, small_luma, to_bgr
+from edge_agender.preprocess import crop_face, mirrored, small_luma, to_bgr
 from edge_agender.records import Detection, Estimate, Frame, Picture
 
 SMALL_SIZE = (320, 240)
@@ -50,7 +51,9 @@ def predict_image(image: Picture, detector: Detector, estimator: Estimator) -> d
     height, width = image_bgr.shape[:2]
     detections = detector.detect(frame_of(image_bgr))
     crops = [crop_face(image_bgr, found.box, estimator.crop_px, estimator.crop_margin) for found in detections]
-    estimates = estimator.estimate(crops)
+    # A camera sees a face again and mirrors every other crop of it; a single picture is looked at both ways.
+    both = zip(estimator.estimate(crops), estimator.estimate([mirrored(crop) for crop in crops]), strict=True)
+    estimates = [mean_of(*views) for views in both]
     faces = [face_entry(found, estimate) for found, estimate in zip(detections, estimates, strict=True)]
     return {"width": width, "height": height, "faces": faces}
 

@@ -89,3 +89,8 @@ def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25
         return scaled
     pad = (top, size - fitted[1] - top, left, size - fitted[0] - left)
     return np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def mirrored(crop: Picture) -> Picture:
+    """Return the crop's mirror image: the same person, whose estimate errs a little differently."""
+    return np.ascontiguousarray(crop[:, ::-1])

@@ -92,6 +92,11 @@ class Track:
         """Take the estimate of the crop just seen into the running one, weighted by its quality (0..1)."""
         self._evidence.add(estimate, quality, self.last_seen_s)
 
+    @property
+    def estimates(self) -> int:
+        """How many crops of it have been estimated."""
+        return self._evidence.count
+
     def face(self) -> Face:
         """Return what is known now as an immutable value."""
         return Face(

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from edge_agender.evidence import MIN_SPACING_S, Evidence
+from edge_agender.evidence import MIN_SPACING_S, Evidence, mean_of
 from edge_agender.records import Estimate
 
 
@@ -89,3 +89,10 @@ def test_a_close_look_is_wanted_after_many_poor_ones() -> None:
     evidence = after(*[(30.0, 6.0, 0.9, 0.1)] * 60)
     assert not evidence.wants(0.1, 100.0)
     assert evidence.wants(1.0, 100.0)
+
+
+def test_two_views_of_one_face_are_averaged_and_one_alone_stands() -> None:
+    one, other = Estimate(30.0, 6.0, 0.9), Estimate(40.0, 8.0, 0.7)
+    assert mean_of(one, other) == pytest.approx(Estimate(35.0, 7.0, 0.8))
+    assert mean_of(one, None) == mean_of(None, one) == one
+    assert mean_of(None, None) is None

@@ -31,10 +31,12 @@ class ScriptedEstimator:
 
     def __init__(self, estimate: Estimate | None) -> None:
         self.estimate_of_all, self.crops = estimate, 0
+        self.last: Sequence[Picture] = []
 
     def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
         assert all(crop.shape == (64, 64, 3) for crop in crops)
         self.crops += len(crops)
+        self.last = crops
         return [self.estimate_of_all] * len(crops)
 
 
@@ -61,6 +63,19 @@ def test_a_person_keeps_one_running_estimate() -> None:
     assert face.estimate.years_sd < 6.0
     assert len({f.track_id for observation in seen for f in observation.faces}) == 1
     assert seen[-1].picture_px == (640, 480)
+
+
+def test_every_other_crop_of_a_face_is_mirrored() -> None:
+    estimator = ScriptedEstimator(Estimate(30.0, 6.0, 0.9))
+    work = pipeline(ScriptedDetector([FACE]), estimator, spare=False)
+    left_is_dark = []
+    for number in range(6):
+        picture = frame(number, [])
+        picture.full[:, 250:] = 255
+        work.process(picture)
+        if estimator.crops:
+            left_is_dark.append(bool(estimator.last[0][:, :16].mean() < estimator.last[0][:, -16:].mean()))
+    assert left_is_dark == [True, False, True, False, True]
 
 
 def test_estimates_stop_when_they_say_nothing_new() -> None:
