@@ -26,6 +26,8 @@ and publishes the figures over MQTT. Pictures stay in memory; none is stored or 
 first steps:
   edge-agender selftest                          does this installation see what it should?
   edge-agender run --source demo --sink stdout   watch messages without camera or broker
+  sudo edge-agender setup                        asks for broker and camera, and starts the service
+  edge-agender watch                             live, what this or all devices say
   edge-agender check --config config.yaml        is this configuration usable?
   edge-agender run --config config.yaml          the service
   sudo edge-agender doctor                       what is wrong, and what to do about it
@@ -141,6 +143,40 @@ def _add_privacy_report(verbs: argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument("--language", choices=("en",), default="en")
 
 
+def _with_broker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--broker", metavar="HOST", help="name or address of the MQTT broker")
+    parser.add_argument("--port", metavar="N", help="default: 1883, or 8883 with TLS")
+    parser.add_argument("--tls", action="store_true", help="TLS, with the certificate authorities of this system")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="TLS, with the certificate authority in this file")
+    parser.add_argument("--user", metavar="NAME", help="user name at the broker")
+    # Never the password itself: everybody on the machine can read command lines.
+    parser.add_argument("--password-file", metavar="FILE", help="file with the password alone; - reads standard input")
+
+
+def _add_setup(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("setup", help="asks for name, broker, camera and privacy level, and starts the service")
+    parser.add_argument("--yes", action="store_true", help="ask nothing: flags, else what is configured, else defaults")
+    parser.add_argument("--name", metavar="WORD", help="device name, such as lobby")
+    _with_broker(parser)
+    _with_source(parser)
+    parser.add_argument("--privacy", metavar="LEVEL", help="aggregate, frame or viewer")
+    parser.add_argument("--no-start", action="store_true", help="write the files only")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
+    parser.add_argument(
+        "--root", type=Path, default=Path("/"), help="write below this folder instead, and start nothing"
+    )
+
+
+def _add_watch(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("watch", help="a live view of what one device or a fleet says")
+    _configured(parser)
+    _with_broker(parser)
+    parser.add_argument("--device", metavar="NAME", default="+", help="one device only; default: all")
+    parser.add_argument("--json", action="store_true", help="one JSON object a change instead of a view")
+    parser.add_argument("--count", type=int, metavar="N", help="end after N changes")
+    parser.add_argument("--seconds", type=float, metavar="S", help="end after S seconds")
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -159,6 +195,8 @@ def build_parser() -> argparse.ArgumentParser:
         _add_benchmark,
         _add_doctor,
         _add_privacy_report,
+        _add_setup,
+        _add_watch,
     ):
         add(verbs)
     return parser

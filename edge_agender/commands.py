@@ -197,3 +197,22 @@ def privacy_report(options: Namespace) -> int:
         print(path)
     print("Drafts: fill in what is marked, and let a lawyer see what is marked for one.", file=sys.stderr)
     return 0
+
+
+def setup(options: Namespace) -> int:
+    """Ask, show, write, start, examine."""
+    configure_logging("critical")  # what the doctor finds, it tells itself
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:FATAL")
+    from edge_agender.setup import run_setup
+
+    return run_setup(options)
+
+
+def watch(options: Namespace) -> int:
+    """A live view of devices, until Ctrl-C."""
+    configure_logging("error")
+    from edge_agender.watch import run_watch
+    from edge_agender.watch.where import broker_to_watch
+
+    with broker_to_watch(options, load(config_path(options), options.overrides).mqtt) as mqtt:
+        return run_watch(options, mqtt)

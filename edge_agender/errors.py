@@ -53,6 +53,12 @@ class ModelError(EdgeAgenderError, ValueError):
     exit_code = 72
 
 
+class SetupError(EdgeAgenderError, OSError):
+    """What setup is to write or start cannot be written or does not start."""
+
+    exit_code = 73
+
+
 class CredentialError(EdgeAgenderError, PermissionError):
     """A password, key or certificate cannot be read or is refused."""
 

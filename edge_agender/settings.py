@@ -293,6 +293,13 @@ class MqttConfig(Section):
     qos: QosConfig = QosConfig()
     tls: TlsConfig = TlsConfig()
 
+    @field_validator("host")
+    @classmethod
+    def host_alone(cls, value: str) -> str:
+        if any(letter.isspace() or letter in "/@" for letter in value):
+            raise ValueError("give the name or address alone, such as broker.local; the port is mqtt.port")
+        return value
+
     @field_validator("protocol", mode="before")
     @classmethod
     def protocol_as_text(cls, value: object) -> object:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "edge_agender"
 
 VALUES = {"records", "opening", "geometry", "errors", "message", "measures", "contract", "live", "settings", "stages"}
+VALUES |= {"masking", "terminal"}
 LOGIC = {
     "assignment", "audience", "decode", "demography", "discovery", "evidence", "frame_policy", "incoming", "kalman",
     "messages", "mounting", "privacy", "record", "schemas", "tally", "tracking", "viewers",
@@ -22,7 +23,7 @@ PIXELS = {"Frame", "Face", "Track", "Picture"}
 IMPURE = {"cv2", "threading", "time", "socket", "subprocess", "sqlite3", "os", "pathlib"}
 ONLY_IN_TFLITE = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
 ASSEMBLY = {"cli", "__main__", "commands", "service", "engine", "reporter", "benchmark", "live_feed", "selftest"}
-ASSEMBLY |= {"doctor"}
+ASSEMBLY |= {"doctor", "setup", "watch"}
 
 
 def modules() -> dict[str, ast.Module]:

@@ -47,7 +47,19 @@ def face_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_every_verb() -> None:
     text = build_parser().format_help()
-    for verb in ("run", "check", "selftest", "predict", "benchmark", "models", "evaluate", "privacy-report"):
+    verbs = (
+        "run",
+        "check",
+        "selftest",
+        "predict",
+        "benchmark",
+        "models",
+        "evaluate",
+        "setup",
+        "watch",
+        "privacy-report",
+    )
+    for verb in verbs:
         assert f"\n    {verb}" in text, verb
 
 

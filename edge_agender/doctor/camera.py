@@ -14,9 +14,9 @@ from edge_agender.doctor import unit
 from edge_agender.doctor.place import Place, visible
 from edge_agender.doctor.result import Result, from_error
 from edge_agender.errors import ConfigError, EdgeAgenderError
+from edge_agender.masking import without_secrets
 from edge_agender.settings import Config, RegionConfig, SourceConfig, WebConfig
 from edge_agender.sources import Source, open_source
-from edge_agender.sources.opencv import without_secrets
 from edge_agender.state import StateFolder
 from edge_agender.switch import Switch
 from edge_agender.web import view

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import random
-import re
 import threading
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from edge_agender.errors import CameraError, MediaError
+from edge_agender.masking import without_secrets
 from edge_agender.records import Frame, Picture
 from edge_agender.settings import SourceConfig
 from edge_agender.sources.base import BaseSource, Framer, Source, silence_opencv
@@ -39,15 +39,6 @@ def open_video(config: SourceConfig, stop: threading.Event) -> Source:
     if uri.isdigit() or uri.startswith("/dev/"):
         return StreamSource(config, stop, device=f"/dev/video{uri}" if uri.isdigit() else uri)
     return FileSource(config, stop)
-
-
-def without_secrets(uri: str) -> str:
-    """Return the URI with user, password and query masked, fit for logs and errors."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return uri
-    # Greedy on purpose: a password may hold a slash or an at sign that should have been escaped.
-    return scheme + separator + re.sub(r"\?.*", "?...", re.sub(r"^.*@", "***@", rest))
 
 
 class FileSource(BaseSource):

@@ -12,10 +12,12 @@ import time
 import traceback
 from pathlib import Path
 
-from system import CONFIG, DROP_IN, UNIT, Broker, configure, drop_in, journal, say, sh, show, wait_for
+from system import CONFIG, DROP_IN, UNIT, Broker, configure, drop_in, guarded_broker, journal, say, sh, show, wait_for
 
 HERE = Path(__file__).parent
 OLD, NEW = sys.argv[1:3]
+FIRST_MESSAGE_S = 300
+STARTED_S: dict[str, float] = {}
 LEFT_BEHIND = ("/opt", "/etc", "/var/lib", "/var/cache", "/var/log", "/usr/bin", "/usr/lib/systemd", "/usr/share/doc")
 
 
@@ -31,11 +33,39 @@ def check_install(_broker: Broker) -> None:
     """The package installs, is enabled and not started, and its program works."""
     # Container images forbid packages to start and stop services; a real machine does not.
     Path("/usr/sbin/policy-rc.d").unlink(missing_ok=True)
+    STARTED_S["install"] = time.monotonic()
     sh("dpkg", "-i", OLD)
+    say(f"      installed in {time.monotonic() - STARTED_S['install']:.0f} s")
     assert show("UnitFileState") == "enabled", show("UnitFileState")
     assert show("ActiveState") == "inactive", show("ActiveState")
     assert sh("edge-agender", "--version").startswith("edge-agender ")
     assert sh("dpkg", "-V", "edge-agender") == "", "dpkg finds changed files"
+
+
+def check_setup(_broker: Broker) -> None:
+    """With setup alone, the first message is at a broker with passwords in under five minutes from the install on."""
+    with tempfile.TemporaryDirectory() as folder, guarded_broker(Path(folder), "box", "right") as port:
+        flags = ["--yes", "--source", "demo", "--name", "box", "--broker", "localhost", "--port", str(port)]
+        flags += ["--user", "box", "--privacy", "viewer", "--password-file"]
+        wrong, right = Path(folder, "wrong"), Path(folder, "right")
+        wrong.write_text("wrong\n")
+        right.write_text("right\n")
+        said = sh("edge-agender", "setup", *flags, str(wrong), check=False)
+        assert "the name or the password is wrong" in said, said
+        said = sh("edge-agender", "setup", *flags, str(right), check=False)
+        assert "started:" in said, said
+        first = sh(
+            "mosquitto_sub", "-p", str(port), "-u", "box", "-P", "right", "-t", "+/box/frame", "-C", "1", "-W", "60"
+        )
+        took_s = time.monotonic() - STARTED_S["install"]
+    assert json.loads(first)["device"] == "box"
+    assert took_s < FIRST_MESSAGE_S, took_s
+    say(f"      first message {took_s:.0f} s after the install began, a wrong password in between")
+    secret = Path("/etc/credstore/edge-agender.mqtt-password")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert [path.name for path in CONFIG.parent.glob("*.bak")], "the shipped configuration is not kept"
+    say("".join(f"      {line}\n" for line in said.splitlines()).rstrip())
+    sh("systemctl", "stop", UNIT)
 
 
 def check_selftest(_broker: Broker) -> None:

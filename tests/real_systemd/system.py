@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +100,19 @@ class Broker:
 
     def forget(self) -> None:
         self._heard.write_bytes(b"")
+
+
+@contextlib.contextmanager
+def guarded_broker(folder: Path, user: str, password: str) -> Iterator[int]:
+    """Another Mosquitto, which lets nobody in without a password; its port."""
+    port, config, users = 1884, folder / "guarded.conf", folder / "users"
+    sh("mosquitto_passwd", "-c", "-b", str(users), user, password)
+    config.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous false\npassword_file {users}\n")
+    process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", str(config)], stderr=subprocess.DEVNULL)
+    until = ["mosquitto_pub", "-p", str(port), "-u", user, "-P", password, "-t", "probe", "-m", "x"]
+    try:
+        wait_for("broker", lambda: subprocess.run(until, capture_output=True, check=False).returncode == 0)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()

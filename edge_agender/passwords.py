@@ -1,0 +1,51 @@
+"""Passwords from files or standard input; never from a command line, which everybody on the machine can read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_agender.errors import CredentialError
+
+MAX_BYTES = 4096
+
+
+def read_from(where: str) -> str:
+    """Return the password in a file, or for "-" the first line of standard input; raise CredentialError."""
+    try:
+        if where == "-":
+            raw = sys.stdin.buffer.readline(MAX_BYTES + 1)
+        else:
+            with Path(where).open("rb") as file:
+                raw = file.read(MAX_BYTES + 1)
+        password = raw.decode().rstrip("\r\n")
+    except OSError as error:
+        raise CredentialError(
+            f"--password-file {where}: {error.strerror}: give a file that this user may read"
+        ) from None
+    except UnicodeDecodeError:
+        raise CredentialError(f"--password-file {where}: not UTF-8 text: put the password alone into it") from None
+    check(password, f"--password-file {where}")
+    return password
+
+
+def check(password: str, origin: str) -> None:
+    """Raise CredentialError where no broker, or no file of ours, could take it."""
+    if not password or len(password.encode()) > MAX_BYTES - 1:
+        raise CredentialError(f"{origin}: empty or too long: give the password alone")
+    if any(letter in password for letter in "\r\n\0"):
+        raise CredentialError(f"{origin}: more than one line: give the password alone")
+
+
+@contextmanager
+def in_memory(password: str) -> Iterator[Path]:
+    """A file that holds the password while it is needed, and that no disk ever sees."""
+    descriptor = os.memfd_create("password")
+    try:
+        os.write(descriptor, password.encode())
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,88 @@
+"""A command on a pseudo-terminal, typed at by a test."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+class Typist:
+    """`seen` is all that the command wrote so far."""
+
+    def __init__(self, descriptor: int, pid: int) -> None:
+        self._descriptor, self._pid = descriptor, pid
+        self.seen = ""
+        self._from = 0
+        self.code: int | None = None
+
+    def wait_for(self, pattern: str, timeout_s: float = 60.0) -> str:
+        """Return once the pattern is seen after what was waited for before."""
+        until_s = time.monotonic() + timeout_s
+        while not (found := re.compile(pattern).search(self.seen, self._from)):
+            assert time.monotonic() < until_s, f"no {pattern!r} after:\n{self.seen[self._from :]}"
+            assert self._read(), f"ended without {pattern!r}:\n{self.seen}"
+        self._from = found.end()
+        return found.group()
+
+    def type(self, text: str) -> None:
+        os.write(self._descriptor, text.encode())
+
+    def answer(self, question: str, text: str) -> None:
+        self.wait_for(question + r"[^:]*\n.*\n.*: ")
+        self.type(text + "\n")
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def end(self, timeout_s: float = 60.0) -> int:
+        """Return the exit code once the command has ended."""
+        until_s = time.monotonic() + timeout_s
+        while self._read():
+            assert time.monotonic() < until_s, f"still running after:\n{self.seen[-2000:]}"
+        if self.code is None:
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return self.code
+
+    def _read(self) -> bool:
+        """Take in what is there within a moment; False once the command has closed its terminal."""
+        if not select.select([self._descriptor], [], [], 0.1)[0]:
+            return True
+        try:
+            data = os.read(self._descriptor, 65536)
+        except OSError:
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+
+@contextmanager
+def typing(
+    *words: str, environment: Mapping[str, str] | None = None, columns: int = 100, rows: int = 30
+) -> Iterator[Typist]:
+    """Run edge-agender with these words on a terminal of its own."""
+    pid, descriptor = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.environ.update({"TERM": "xterm", **(environment or {})})
+        os.execv(sys.executable, [sys.executable, "-m", "edge_agender", *words])
+    typist = Typist(descriptor, pid)
+    typist.resize(columns, rows)
+    try:
+        yield typist
+    finally:
+        if typist.code is None:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        os.close(descriptor)
