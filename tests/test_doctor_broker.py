@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from edge_agender.doctor import certificate
 from edge_agender.doctor.broker import CHECKS, check_broker
 from edge_agender.doctor.place import Place
 from edge_agender.doctor.result import Result
+from edge_agender.doctor.visit import Visit
 from edge_agender.settings import Config, DeviceConfig, TlsConfig
 
 ROOT = Path(__file__).parent.parent
@@ -135,6 +137,30 @@ def test_an_acl_that_allows_too_much(guarded: Broker, password: Path, tmp_path: 
     assert "docs/mosquitto.acl" in str(results["isolation"].remedy)
 
 
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_a_broker_that_does_not_answer_a_message(monkeypatch: pytest.MonkeyPatch, hangs_up: bool) -> None:
+    """Hanging up is how Mosquitto 2.0.11 refuses, at times without an answer."""
+    monkeypatch.setattr("edge_agender.broker.CONNECT_TIMEOUT_S", 30.0)
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK
+            connection.recv(1000)
+            if not hangs_up:
+                connection.recv(1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        with Visit(settings(server.getsockname()[1], host="127.0.0.1"), "d") as visit:
+            if not hangs_up:
+                monkeypatch.setattr("edge_agender.broker.CONNECT_TIMEOUT_S", 0.3)
+            assert visit.publish("p/d/doctor") == ("refused" if hangs_up else "silent")
+        thread.join()
+
+
 def test_before_mqtt_5_permissions_cannot_be_told(guarded: Broker, password: Path, tmp_path: Path) -> None:
     results = examined(guarded.port, tmp_path, username="mute", password_file=password, protocol="3.1.1")
     assert (results["publish"].state, results["isolation"].state) == ("skipped", "skipped")
@@ -146,11 +172,15 @@ def test_what_it_says_to_the_broker_is_next_to_nothing(open_broker: Broker, tmp_
         results = examined(open_broker.port, tmp_path)
         ear.say("after", "")
         wait_until(lambda: any(message.topic == "after" for message in ear.heard))
-        heard = {m.topic: (m.payload, m.retain) for m in ear.heard if m.topic != "after"}
+        heard = {m.topic: (m.payload, m.properties.MessageExpiryInterval) for m in ear.heard if m.topic != "after"}
+    with Ear(open_broker.port, name="late") as late:
+        late.say("after", "")
+        wait_until(lambda: late.heard)
+        assert [message.topic for message in late.heard] == ["after"]
     assert results["credentials"].finding == "accepted without a user name"
     assert heard == {
-        f"edge-agender/{DEVICE}/doctor": (b"{}", False),
-        f"edge-agender/not-{DEVICE}/doctor": (b"{}", False),
+        f"edge-agender/{DEVICE}/doctor": (b"{}", 1),
+        f"edge-agender/not-{DEVICE}/doctor": (b"{}", 1),
     }
 
 
