@@ -64,6 +64,9 @@ def test_a_configuration_that_cannot_be_used_leaves_the_rest_to_be_checked(tmp_p
     assert "planted-s3cret" not in repr(results)
     assert {"board", "clock", "service"} <= set(results)
     assert "camera" not in results
+    missing = next(result for result in run(tmp_path / "none.yaml") if result.check == "configuration")
+    assert missing.state == "failure"
+    assert "--config" in str(missing.remedy)
 
 
 def test_nothing_raises_and_nothing_waits_for_ever() -> None:

@@ -6,6 +6,7 @@ checks has a time limit, so that a camera or a name server that hangs costs its 
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,8 @@ def each(config_path: Path | None, overrides: Sequence[str] = (), place: Place |
         yield Result("configuration", "ok", str(config_path or "built-in defaults"))
     except EdgeAgenderError as error:
         remedy = "Correct these lines; config.yaml in the documentation has every option."
+        if config_path is not None and not os.access(config_path, os.R_OK):
+            remedy = "Give an existing file with --config, or run the doctor with sudo where only root may read it."
         yield Result("configuration", "failure", "; ".join(str(error).splitlines()), remedy)
     if config is not None:
         yield from _configured(config, place)
