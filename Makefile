@@ -7,8 +7,8 @@ HOURS ?= 2
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-virtual-camera test-systemd test-arm64 test-deb deb sbom audit prove-no-images soak fuzz \
-  bench-peers train lint format clean docs screenshots
+.PHONY: help demo test test-all test-virtual-camera test-systemd test-documented test-arm64 test-deb deb sbom audit \
+  prove-no-images soak fuzz bench-peers train lint format clean docs screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 26
@@ -46,6 +46,9 @@ test-virtual-camera: ## the Pi camera's source under real picamera2 (root; build
 
 test-systemd: $(VENV)/.run ## the unit and the package under a real systemd (root)
 	PYTHON=$(abspath $(BIN)/python) tests/real_systemd/run
+
+test-documented: ## the installation pages' commands as they stand, under a real systemd (root)
+	tests/real_systemd/documented
 
 test-deb: $(VENV)/.run ## install, upgrade, remove, purge under bookworm's and trixie's systemd (root)
 	PYTHON=$(abspath $(BIN)/python) tests/real_systemd/run

@@ -40,18 +40,21 @@ HERE = {
     r"sudo rm -rf (/(opt|etc|var/lib)/\S+ ?)+": r"",
 }
 SYSTEMD = "tests/real_systemd/checks.py"
+# Runs whole sections of the pages as they stand.
+DOCUMENTED = "tests/real_systemd/documented.py"
 # Needs root, apt, systemd, a network, hours or a person -> where it is run, and what shows it there.
 ELSEWHERE = {
     r"sudo apt install (-y )?.*python3-venv": (".ci/run", "python3-venv"),
     r"sudo apt install .*python3-picamera2.*": ("../shared/tools/virtual-camera/make-chroot", "picamera2"),
     r"sudo apt install \./edge-agender_\*_arm64\.deb .*": (SYSTEMD, '"dpkg", "-i", OLD'),
-    r"sudo python3 -m venv --system-site-packages /opt/edge-agender": ("packaging/make-deb", "system-site-packages"),
-    r"sudo /opt/edge-agender/bin/pip install .*": ("packaging/make-deb", "--require-hashes"),
-    r"sudo systemctl (start|restart) edge-agender": (SYSTEMD, '"systemctl", "start", UNIT'),
-    r"sudo systemctl reload edge-agender": ("tests/test_service.py", "SIGHUP"),
-    r"sudo systemctl (enable|disable) --now edge-agender": ("packaging/deb/postinst", "enable"),
+    r"sudo python3 -m venv --system-site-packages /opt/edge-agender": (DOCUMENTED, "A virtual environment"),
+    r"sudo /opt/edge-agender/bin/pip install .*": (DOCUMENTED, "A virtual environment"),
+    r"sudo systemctl start edge-agender": (SYSTEMD, '"systemctl", "start", UNIT'),
+    r"sudo systemctl (restart|reload) edge-agender": (DOCUMENTED, "sudo systemctl reload edge-agender"),
+    r"sudo systemctl (enable|disable) --now edge-agender": (DOCUMENTED, "sudo systemctl disable"),
+    r"sudo systemctl daemon-reload": (DOCUMENTED, "A virtual environment"),
     r"sudo systemctl edit edge-agender": ("tests/real_systemd/system.py", "DROP_IN"),
-    r"systemctl status edge-agender|journalctl .*": ("tests/real_systemd/system.py", '"journalctl"'),
+    r"systemctl status edge-agender|journalctl .*": (DOCUMENTED, "docs/troubleshooting.md"),
     r"sudoedit /etc/edge-agender/config\.yaml": ("tests/real_systemd/system.py", "def configure"),
     r"sudo edge-agender doctor( --json)?": (SYSTEMD, '"doctor"'),
     r"sudo edge-agender setup( --yes .*)?|sudo /opt/edge-agender/bin/edge-agender setup": (SYSTEMD, '"setup"'),
@@ -73,6 +76,7 @@ TARGETS = {
     "prove-no-images": (".ci/run", "make prove-no-images"),
     "test-virtual-camera": (".ci/run", "make test-virtual-camera"),
     "test-systemd": (".ci/run", "make test-systemd"),
+    "test-documented": (".ci/run", "make test-documented"),
     "test-deb": ("Makefile", "tests/real_systemd/trixie-root"),
     "test-arm64": ("tests/arm64/run", "selftest"),
     "soak": ("proofs/soak.py", "--hours"),

@@ -1,5 +1,6 @@
-"""The package under a real systemd, in a container whose writes are thrown away (tests/real_systemd/run)."""
+"""The package under a real systemd, in a container whose writes are thrown away (tests/real_systemd)."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,15 +9,18 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_service_under_a_real_systemd() -> None:
-    command = [str(Path(__file__).parent / "real_systemd" / "run")]
+@pytest.mark.parametrize("script", ["run", "documented"])
+def test_under_a_real_systemd(script: str) -> None:
+    """The package and its service; the commands of the installation pages."""
+    command = [str(Path(__file__).parent / "real_systemd" / script)]
+    index = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         timeout=1800,
         check=False,
-        env={"PYTHON": sys.executable, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env=index | {"PYTHON": sys.executable, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
     )
     if done.returncode == 77:
         pytest.skip(done.stderr.strip())
