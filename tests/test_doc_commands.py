@@ -37,7 +37,7 @@ HERE = {
     r"sudo install -D? ?-?m ?\d+ .*|sudo install -D -m 644 .*|sudo install -d -m 700 /etc/credstore": r"",
     r"sudo ln -s /opt/edge-agender/bin/edge-agender /usr/local/bin/edge-agender": r"",
     r"sudo sh -c 'umask 077; cat > /etc/credstore/edge-agender\.[a-z-]+'": r"",
-    r"sudo rm -rf (/(opt|etc|var/lib)/\S+ ?)+": r"",
+    r"sudo rm -rf (/(opt|etc|var/lib|usr/local)/\S+ ?)+": r"",
 }
 SYSTEMD = "tests/real_systemd/checks.py"
 # Runs whole sections of the pages as they stand.
@@ -49,13 +49,10 @@ ELSEWHERE = {
     r"sudo apt install \./edge-agender_\*_arm64\.deb .*": (SYSTEMD, '"dpkg", "-i", OLD'),
     r"sudo python3 -m venv --system-site-packages /opt/edge-agender": (DOCUMENTED, "A virtual environment"),
     r"sudo /opt/edge-agender/bin/pip install .*": (DOCUMENTED, "A virtual environment"),
-    r"sudo systemctl start edge-agender": (SYSTEMD, '"systemctl", "start", UNIT'),
     r"sudo systemctl (restart|reload) edge-agender": (DOCUMENTED, "sudo systemctl reload edge-agender"),
     r"sudo systemctl (enable|disable) --now edge-agender": (DOCUMENTED, "sudo systemctl disable"),
-    r"sudo systemctl daemon-reload": (DOCUMENTED, "A virtual environment"),
     r"sudo systemctl edit edge-agender": ("tests/real_systemd/system.py", "DROP_IN"),
     r"systemctl status edge-agender|journalctl .*": (DOCUMENTED, "docs/troubleshooting.md"),
-    r"sudoedit /etc/edge-agender/config\.yaml": ("tests/real_systemd/system.py", "def configure"),
     r"sudo edge-agender doctor( --json)?": (SYSTEMD, '"doctor"'),
     r"sudo edge-agender setup( --yes .*)?|sudo /opt/edge-agender/bin/edge-agender setup": (SYSTEMD, '"setup"'),
     r"edge-agender watch( --broker .*| --device .*)?": ("tests/test_watch.py", '"watch", "--broker"'),
