@@ -171,5 +171,14 @@ class BadNetwork:
         self.cut()
 
 
+def finish(fault: str, ledger: Ledger, ear: Ear, sender: Sender, **figures: object) -> None:
+    """Wait until everything put has been sent and heard, then report."""
+    sender.wait_empty()
+    wait_until(lambda: not ledger.lost(ear), what="the ear")
+    assert sender.state is not None
+    assert sender.state[1:] == (0, None)
+    ledger.report(fault, ear, **figures)
+
+
 def pause(random_numbers: random.Random, low_s: float, high_s: float) -> None:
     time.sleep(random_numbers.uniform(low_s, high_s))

@@ -2,29 +2,16 @@
 
 import os
 import random
-import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from broker import Authority, Broker, Ear, free_port, needs_mosquitto, running, wait_until
-from rig import BadNetwork, Ledger, Sender, pause
+from rig import BadNetwork, Ledger, Sender, finish, pause
 
 pytestmark = needs_mosquitto
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces of its own")
-
-
-def finish(fault: str, ledger: Ledger, ear: Ear, sender: Sender, **figures: object) -> None:
-    """Wait until everything put has been sent and heard, then report."""
-    sender.wait_empty()
-    wait_until(lambda: not ledger.lost(ear), what="the ear")
-    assert sender.state is not None
-    assert sender.state[1:] == (0, None)
-    ledger.report(fault, ear, **figures)
 
 
 def restart_broker(tmp_path: Path, deaths: int) -> None:
@@ -181,54 +168,6 @@ def test_names_are_gone_and_come_back(tmp_path: Path) -> None:
             wait_until(lambda: "unknown host: check mqtt.host and the DNS" in log(tmp_path))
             hosts.write_text("127.0.0.1 localhost broker.shop.example\n")
             finish("DNS gone, then back", ledger, ear, sender)
-
-
-@contextmanager
-def island(name: str, address: str, host_address: str) -> Iterator[str]:
-    """A network namespace that reaches this one through a cable; yields the name of the cable's end here."""
-    ours, theirs = f"{name}h", f"{name}n"
-    inside = ("ip", "netns", "exec", name)
-    commands = [
-        ("ip", "netns", "add", name),
-        ("ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name),
-        ("ip", "address", "add", f"{host_address}/30", "dev", ours),
-        ("ip", "link", "set", ours, "up"),
-        (*inside, "ip", "address", "add", f"{address}/30", "dev", theirs),
-        (*inside, "ip", "link", "set", theirs, "up"),
-        (*inside, "ip", "link", "set", "lo", "up"),
-    ]
-    try:
-        for command in commands:
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                pytest.skip(f"no network namespace here: {done.stderr.strip()}")
-        yield ours
-    finally:
-        subprocess.run(("ip", "link", "delete", ours), capture_output=True)
-        subprocess.run(("ip", "netns", "delete", name), capture_output=True)
-
-
-@needs_root
-@pytest.mark.slow
-def test_packets_are_dropped(tmp_path: Path) -> None:
-    """The cable between sender and broker loses contact for 20 to 400 ms, again and again: real packets are lost."""
-    if shutil.which("ip") is None:
-        pytest.skip("no iproute2 is installed here")
-    numbers, ledger = random.Random(5), Ledger()
-    with island("eatest", "10.253.77.2", "10.253.77.1") as cable:
-        broker = Broker(tmp_path / "broker")
-        broker.lines += [f"listener {broker.port} 10.253.77.1", "allow_anonymous true"]
-        before = ("ip", "netns", "exec", "eatest")
-        with running(broker), Ear(broker.port) as ear:
-            mqtt = {"host": "10.253.77.1"}
-            with Sender(ledger, "b", broker.port, tmp_path / "state", before, mqtt=mqtt, count=1500) as sender:
-                sender.wait_puts(20)
-                for _ in range(40):
-                    subprocess.run(("ip", "link", "set", cable, "down"), check=True)
-                    pause(numbers, 0.02, 0.4)
-                    subprocess.run(("ip", "link", "set", cable, "up"), check=True)
-                    pause(numbers, 0.02, 0.6)
-                finish("packets dropped: 40 gaps of 20 to 400 ms", ledger, ear, sender)
 
 
 @pytest.mark.slow

@@ -115,11 +115,23 @@ def check_process(_broker: Broker) -> None:
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
     assert "0" not in status["Uid"].split(), status["Uid"]
     assert status["VmSwap"].split()[0] == "0"
+    assert int(status["VmLck"].split()[0]) > 30_000, status["VmLck"]
+    _check_swap_limit(process)
     assert (process / "mem").stat().st_uid == 0
     core = next(line for line in (process / "limits").read_text().splitlines() if "core file" in line)
     assert core.split()[4:6] == ["0", "0"], core
     state = Path("/var/lib/edge-agender").resolve()
     assert oct(state.stat().st_mode & 0o777) == "0o700", state
+
+
+def _check_swap_limit(process: Path) -> None:
+    """The kernel holds the unit's MemorySwapMax=0, where it has a memory controller for it."""
+    group = next((line[3:] for line in (process / "cgroup").read_text().splitlines() if line.startswith("0::")), "")
+    limit = Path(f"/sys/fs/cgroup{group}/memory.swap.max")
+    if limit.exists():
+        assert limit.read_text().strip() == "0", limit.read_text()
+    else:
+        say("      no memory controller of cgroup 2 here: swap is shut out by locked memory alone")
 
 
 def check_sandbox(_broker: Broker) -> None:
@@ -208,6 +220,15 @@ def check_kill(broker: Broker) -> None:
     os.kill(before, signal.SIGKILL)
     wait_for("offline, then online", lambda: statuses(broker) == ["offline", "online"])
     assert main_pid() not in (0, before)
+
+
+def check_crash(_broker: Broker) -> None:
+    """A crash leaves no core dump, and it is back."""
+    before = main_pid()
+    os.kill(before, signal.SIGSEGV)
+    wait_for("restart", lambda: main_pid() not in (0, before))
+    assert "code=killed, status=11/SEGV" in journal(40), journal(40)
+    assert "code=dumped" not in journal(40)
 
 
 def check_stop(broker: Broker) -> None:
