@@ -41,6 +41,18 @@ def show(name: str, unit: str = UNIT) -> str:
     return sh("systemctl", "show", "--value", "-p", name, unit).strip()
 
 
+def start(verb: str = "start") -> None:
+    """Start or restart the service; again where systemd itself failed at this machine's cgroups (219)."""
+    for _ in range(3):
+        done = sh("systemctl", verb, UNIT, check=False)
+        if show("ActiveState") == "active":
+            return
+        assert "status=219/CGROUP" in journal(), done
+        sh("systemctl", "stop", UNIT)
+        sh("systemctl", "reset-failed", UNIT, check=False)
+    raise AssertionError(f"it does not start; journal:\n{journal()}")
+
+
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 90) -> Any:
     """Return the condition's first true value; fail, saying what was waited for."""
     until_s = time.monotonic() + seconds
