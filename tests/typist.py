@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -21,11 +22,10 @@ ROOT = Path(__file__).parent.parent
 class Typist:
     """`seen` is all that the command wrote so far."""
 
-    def __init__(self, descriptor: int, pid: int) -> None:
-        self._descriptor, self._pid = descriptor, pid
+    def __init__(self, descriptor: int, process: subprocess.Popen[bytes]) -> None:
+        self._descriptor, self._process = descriptor, process
         self.seen = ""
         self._from = 0
-        self.code: int | None = None
 
     def wait_for(self, pattern: str, timeout_s: float = 60.0) -> str:
         """Return once the pattern is seen after what was waited for before."""
@@ -51,9 +51,7 @@ class Typist:
         until_s = time.monotonic() + timeout_s
         while self._read():
             assert time.monotonic() < until_s, f"still running after:\n{self.seen[-2000:]}"
-        if self.code is None:
-            self.code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-        return self.code
+        return self._process.wait(timeout_s)
 
     def _read(self) -> bool:
         """Take in what is there within a moment; False once the command has closed its terminal."""
@@ -72,17 +70,22 @@ def typing(
     *words: str, environment: Mapping[str, str] | None = None, columns: int = 100, rows: int = 30
 ) -> Iterator[Typist]:
     """Run edge-agender with these words on a terminal of its own."""
-    pid, descriptor = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.environ.update({"TERM": "xterm", **(environment or {})})
-        os.execv(sys.executable, [sys.executable, "-m", "edge_agender", *words])
-    typist = Typist(descriptor, pid)
+    ours, theirs = pty.openpty()
+    # Not pty.fork(): a process with threads (the test's broker client) must not run Python between fork and exec.
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "edge_agender", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env=os.environ | {"TERM": "xterm", **(environment or {})},
+    )
+    os.close(theirs)
+    typist = Typist(ours, process)
     typist.resize(columns, rows)
     try:
         yield typist
     finally:
-        if typist.code is None:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-        os.close(descriptor)
+        process.kill()
+        process.wait()
+        os.close(ours)
