@@ -82,6 +82,23 @@ def check_setup(_broker: Broker) -> None:
     sh("systemctl", "stop", UNIT)
 
 
+def check_setup_of_a_pip_installation(_broker: Broker) -> None:
+    """Where no package brought the unit, setup installs, enables and starts one; without a broker it does so too."""
+    packaged, own = Path(f"/usr/lib/systemd/system/{UNIT}"), Path(f"/etc/systemd/system/{UNIT}")
+    text = packaged.read_text()
+    sh("systemctl", "disable", UNIT)
+    packaged.unlink()
+    said = sh("edge-agender", "setup", "--yes", "--source", "demo", "--broker", "localhost", "--user", "-", check=False)
+    assert "nothing listens there" in said, said
+    assert own.read_text() == text
+    assert (show("ActiveState"), show("UnitFileState")) == ("active", "enabled"), said
+    sh("systemctl", "stop", UNIT)
+    own.unlink()
+    packaged.write_text(text)
+    sh("systemctl", "daemon-reload")
+    sh("systemctl", "reenable", UNIT)
+
+
 def check_selftest(_broker: Broker) -> None:
     """The installation finds, counts and judges the demo's faces as it should."""
     sh("edge-agender", "selftest")
