@@ -21,6 +21,7 @@ from edge_agender.errors import ModelError
 from edge_agender.model_spec import MAX_MODEL_BYTES, FileSpec, Manifest, ModelSpec
 
 MAX_MANIFEST_BYTES = 256 * 1024
+MAX_DEPTH = 32
 MANIFEST, PUBLISHED = "manifest.yaml", "published.yaml"
 SIGNED = ".minisig"
 
@@ -157,7 +158,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def _safe_yaml(text: str) -> Any:
-    # Aliases first, by the events alone: an alias bomb explodes only when objects are made of it.
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
-        raise ValueError("aliases (*name) are not allowed in a manifest")
+    # By the events alone: an alias bomb explodes, and depth overflows libyaml's stack, only when objects are made.
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases (*name) are not allowed in a manifest")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} levels deep")
     return yaml.load(text, Loader=_Loader)

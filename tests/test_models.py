@@ -149,6 +149,8 @@ def test_an_estimator_says_one_age_and_one_gender(folders):
         b"a: !!timestamp soon",
         b"",
         b"{" * 5000,
+        b"- " * 100_000,  # found by fuzzing: libyaml's stack overflowed
+        b"[" * 100_000,
         b"schema: edge-agender-models/1\nmodels: {}\nmodels: {}",
         b"schema: edge-agender-models/9\nmodels: {}",
     ],

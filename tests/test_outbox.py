@@ -37,11 +37,11 @@ class TestDurable:
         assert stored(folder) == [0, 2]
 
     def test_comes_in_order_after_a_restart_and_is_marked(self, folder: Path) -> None:
-        with Outbox(options(folder)) as outbox:
+        with Outbox(options(folder, historical_after_s=1e6)) as outbox:
             for number in range(600):  # more than are held ready in memory
                 outbox.put(window(number))
             assert "historical" not in json.loads(take_all(outbox)[0][1].payload)
-        with Outbox(options(folder)) as outbox:
+        with Outbox(options(folder, historical_after_s=1e6)) as outbox:
             outbox.put(window(600))
             messages = drain(outbox, 601)
             assert outbox.state().durable == 0

@@ -58,7 +58,7 @@ def run(name: str, minutes: float) -> bool:
             flush=True,
         )
         if done.returncode:
-            print((done.stdout + done.stderr)[-4000:])
+            print(f"exit code {done.returncode}\n{done.stderr[-3000:]}\n{done.stdout[-3000:]}")
             for path in folder.glob("found-*"):
                 print(f"{path.name}: {path.read_bytes()!r}")
     return done.returncode == 0
