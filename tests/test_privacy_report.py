@@ -195,7 +195,7 @@ def test_a_planted_secret_is_in_no_document(tmp_path: Path) -> None:
     for number, uri in enumerate(uris):
         told = report(
             tmp_path / str(number), "source.kind=opencv", f"source.opencv.uri={json.dumps(uri)}",
-            f"mqtt.username={SECRET}", f"mqtt.client_id={SECRET}",
+            "mqtt.host=broker", f"mqtt.username={SECRET}", f"mqtt.client_id={SECRET}",
             f"mqtt.password_file={password}", f"mqtt.tls.ca_file={password}", f"mqtt.tls.key_file={password}",
             f"mqtt.tls.certificate_file={password}", f"web.password_file={password}", f"web.hostnames=[{SECRET}]",
             f"source.images.paths=[{password}]", "privacy.level=viewer",
