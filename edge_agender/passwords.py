@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,14 @@ MAX_BYTES = 4096
 
 
 def read_from(where: str) -> str:
-    """Return the password in a file, or for "-" the first line of standard input; raise CredentialError."""
+    """Return the password in a file, or for "-" the first line of standard input; raise CredentialError.
+
+    On a terminal it is asked for and not shown.
+    """
     try:
-        if where == "-":
+        if where == "-" and sys.stdin.isatty():
+            raw = getpass.getpass("Password: ").encode()
+        elif where == "-":
             raw = sys.stdin.buffer.readline(MAX_BYTES + 1)
         else:
             with Path(where).open("rb") as file:
@@ -26,7 +32,7 @@ def read_from(where: str) -> str:
         raise CredentialError(
             f"--password-file {where}: {error.strerror}: give a file that this user may read"
         ) from None
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise CredentialError(f"--password-file {where}: not UTF-8 text: put the password alone into it") from None
     check(password, f"--password-file {where}")
     return password
@@ -34,6 +40,8 @@ def read_from(where: str) -> str:
 
 def check(password: str, origin: str) -> None:
     """Raise CredentialError where no broker, or no file of ours, could take it."""
+    if any("\ud800" <= letter <= "\udfff" for letter in password):
+        raise CredentialError(f"{origin}: not UTF-8 text: type it on a terminal that speaks UTF-8")
     if not password or len(password.encode()) > MAX_BYTES - 1:
         raise CredentialError(f"{origin}: empty or too long: give the password alone")
     if any(letter in password for letter in "\r\n\0"):

@@ -104,6 +104,8 @@ def test_the_password_may_come_from_standard_input(root: Path, monkeypatch: pyte
         ("--source /tmp", 65, "move it to /srv"),
         ("--ca /etc/passwd", 77, "no certificate"),
         ("--ca /nowhere.pem", 77, "No such file"),
+        ("--ca ~nosuchuser/ca.pem", 77, "No such file"),
+        ("--source ~nosuchuser/x.mp4", 65, "no such file"),
         ("--user lobby --password-file /nowhere", 77, "No such file"),
         ("--user lobby --password-file /dev/null", 77, "empty"),
         ("--password-file /etc/hostname", 64, "--user"),
@@ -182,13 +184,14 @@ def test_one_file_that_cannot_be_written_leaves_all_as_they_were(
     assert written(root) == {"etc/credstore"}
 
 
-def test_a_configuration_that_is_a_link_stays_one(root: Path, tmp_path: Path) -> None:
+def test_a_configuration_that_is_a_link_stays_one(root: Path) -> None:
     (root / "etc/edge-agender").mkdir(parents=True)
-    (tmp_path / "fleet.yaml").write_text("device: {name: old}\n")
-    (root / CONFIG).symlink_to(tmp_path / "fleet.yaml")
+    (root / "srv").mkdir()
+    (root / "srv/fleet.yaml").write_text("device: {name: old}\n")
+    (root / CONFIG).symlink_to("../../srv/fleet.yaml")
     assert by_flags(root, "--name", "new") == 0
     assert (root / CONFIG).is_symlink()
-    assert load(tmp_path / "fleet.yaml").device.name == "new"
+    assert load(root / "srv/fleet.yaml").device.name == "new"
 
 
 def test_a_stream_with_a_password_is_shown_masked_and_read_by_few(
@@ -309,7 +312,7 @@ def test_changes_name_options_and_mask_addresses() -> None:
 
 
 def test_the_unit_is_for_the_place_of_the_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit, "UNREACHABLE", ("/home/",))
+    monkeypatch.setattr(unit, "HIDDEN", ("/home",))
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/edge-agender").write_text("")
     text = unit.unit_text(tmp_path)

@@ -37,7 +37,10 @@ class Typist:
         return found.group()
 
     def type(self, text: str) -> None:
-        os.write(self._descriptor, text.encode())
+        self.type_bytes(text.encode())
+
+    def type_bytes(self, raw: bytes) -> None:
+        os.write(self._descriptor, raw)
 
     def answer(self, question: str, text: str) -> None:
         self.wait_for(question + r"[^:]*\n.*\n.*: ")

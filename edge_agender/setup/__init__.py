@@ -14,6 +14,7 @@ from edge_agender.config import read_file, validate
 from edge_agender.doctor.place import Place
 from edge_agender.doctor.report import as_text, summary
 from edge_agender.errors import ConfigError, SetupError, UsageError
+from edge_agender.hardening import close_memory
 from edge_agender.masking import has_secrets
 from edge_agender.settings import Config
 from edge_agender.setup import unit
@@ -42,17 +43,17 @@ class Before:
 
 def run_setup(options: Namespace) -> int:
     """Set this device up; return 0, 130 where it was stopped before writing, 1 where the doctor finds a failure."""
-    talk, root = Talk(sys.stdout), options.root.absolute()
+    talk, root = Talk(sys.stdout), Path(os.path.realpath(options.root))
     _may_go_on(options, talk, root)
     before = _look(root)
     try:
-        draft = _decide(options, talk, before)
+        draft = _decide(options, talk, before, root)
         files, undone = _plan(draft, root)
         _show(talk, draft, before, files, undone)
         if options.dry_run:
             talk.say("nothing was written (--dry-run)")
             return 0
-        if not options.yes and not talk.agree(_last_question(options, root), default=True):
+        if not options.yes and not talk.agree(_last_question(options, root, undone), default=True):
             talk.say("nothing was written")
             return STOPPED
     except (KeyboardInterrupt, EOFError):
@@ -70,8 +71,12 @@ def _may_go_on(options: Namespace, talk: Talk, root: Path) -> None:
 
 def _look(root: Path) -> Before:
     path = root / CONFIG_FILE
-    if not path.exists():
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
         return Before(None, Draft(), None)
+    except OSError as error:
+        raise SetupError(f"{path}: {error.strerror}: run setup with sudo, or see to this file") from None
     try:
         data = read_file(path)
         return Before(validate(data, str(path)), Draft(data), None)
@@ -79,11 +84,11 @@ def _look(root: Path) -> Before:
         return Before(None, Draft(), str(error))
 
 
-def _decide(options: Namespace, talk: Talk, before: Before) -> Draft:
+def _decide(options: Namespace, talk: Talk, before: Before, root: Path) -> Draft:
     if before.unusable is not None:
         talk.refuse(before.unusable)
         talk.say("This configuration cannot be used; it is kept, and a new one starts from the defaults.", "yellow")
-    draft, place = from_flags(before.draft, options), Place(options.root)
+    draft, place = from_flags(before.draft, options), Place(root)
     if options.yes:
         if try_broker(draft, place, talk) is not None:
             talk.say("going on all the same: the service connects when it can", "yellow")
@@ -144,12 +149,13 @@ def _show_configuration(talk: Talk, draft: Draft, before: Before) -> None:
             talk.say(f"  {line}", "yellow")
 
 
-def _last_question(options: Namespace, root: Path) -> str:
-    return "Write this and start the service?" if unit.systemd_runs(root) and not options.no_start else "Write this?"
+def _last_question(options: Namespace, root: Path, undone: str | None) -> str:
+    starts = undone is None and not options.no_start and unit.systemd_runs(root)
+    return "Write this and start the service?" if starts else "Write this?"
 
 
 def _do(options: Namespace, talk: Talk, root: Path, files: list[File], undone: str | None) -> int:
-    kept = write_all(files)
+    kept = write_all(files, root)
     for file in files:
         talk.say(f"written: {file.path}")
     for path in kept:
@@ -184,6 +190,8 @@ def _start(options: Namespace, talk: Talk, reload: bool, undone: str | None) -> 
 
 def _examine(talk: Talk, root: Path) -> bool:
     talk.say("\nthe doctor looks at it:")
+    # It looks at pictures.
+    close_memory()
     results = []
     for result in doctor.each(root / CONFIG_FILE, place=Place(root)):
         results.append(result)

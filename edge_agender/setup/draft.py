@@ -11,15 +11,14 @@ from typing import Any
 from edge_agender import passwords
 from edge_agender.broker import tls_context
 from edge_agender.config import PICTURE_SUFFIXES, apply_overrides, source_overrides, validate
-from edge_agender.errors import ConfigError, MediaError
+from edge_agender.errors import ConfigError, CredentialError, MediaError
 from edge_agender.settings import Config, TlsConfig
+from edge_agender.setup import unit
 
 # What setup asks for stands in the file even where it is the default: a later default must not change it.
 ASKED = ("device.name", "source.kind", "privacy.level", "mqtt.host")
 CA_FILE = Path("/etc/edge-agender/broker-ca.pem")
-# The unit's ProtectHome= and PrivateTmp=: what lies there is not there for the service.
-HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
-_READABLE_FOR_ALL = 0o004
+_READABLE_FOR_ALL, _PASSABLE_FOR_ALL = 0o004, 0o001
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,14 @@ def with_tls(draft: Draft, text: str) -> Draft:
         return replace(draft.with_options({"mqtt.tls.ca_file": None, "mqtt.tls.enabled": True}), ca=None, ca_from=None)
     if text == str(draft.config.mqtt.tls.ca_file):
         return draft
-    path = Path(text).expanduser().absolute()
+    path = _path(text)
     tls_context(TlsConfig(ca_file=path))
     if _service_reads(path):
         return replace(draft.with_options({"mqtt.tls.ca_file": str(path)}), ca=None, ca_from=None)
-    chosen = draft.with_options({"mqtt.tls.ca_file": str(CA_FILE)})
-    return replace(chosen, ca=path.read_bytes(), ca_from=path)
+    content = path.read_bytes()
+    if b"PRIVATE KEY" in content:
+        raise CredentialError(f"{path}: holds a private key, and its copy would be for all to read: give the CA alone")
+    return replace(draft.with_options({"mqtt.tls.ca_file": str(CA_FILE)}), ca=content, ca_from=path)
 
 
 def with_user(draft: Draft, text: str) -> Draft:
@@ -140,20 +141,33 @@ def _is_file(uri: str) -> bool:
 
 
 def _file_for_the_service(text: str) -> Path:
-    path = Path(text).expanduser().absolute()
-    if not path.exists():
+    path = _path(text)
+    if not _is_there(path):
         known = (
             f"picamera2, demo, /dev/video0, an rtsp or http URL, a video, or pictures ({', '.join(PICTURE_SUFFIXES)})"
         )
         raise MediaError(f"source {text}: no such file: give {known}")
-    if _hidden(path):
-        raise MediaError(f"source {text}: the service cannot see below {', '.join(HIDDEN)}: move it to /srv")
+    if unit.hides(path):
+        raise MediaError(f"source {text}: the service cannot see below {', '.join(unit.HIDDEN)}: move it to /srv")
     return path
 
 
-def _hidden(path: Path) -> bool:
-    return f"{path.resolve()}/".startswith(tuple(f"{folder}/" for folder in HIDDEN))
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        # There is no such user, and so no such file.
+        return Path(text).absolute()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _service_reads(path: Path) -> bool:
-    return not _hidden(path) and bool(path.stat().st_mode & _READABLE_FOR_ALL)
+    real = path.resolve()
+    passable = all(folder.stat().st_mode & _PASSABLE_FOR_ALL for folder in real.parents)
+    return not unit.hides(path) and passable and bool(real.stat().st_mode & _READABLE_FOR_ALL)

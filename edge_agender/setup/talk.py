@@ -27,13 +27,15 @@ class Talk:
 
     def ask(self, question: str, hint: str, default: str, secret: bool = False) -> str:
         """Return what is typed, "" for Enter alone; what is secret is not shown."""
-        self.say()
-        self.say(question, "bold")
-        self.say(f"  {hint}", "dim")
         prompt = f"  [{default}]: " if default else "  : "
-        if secret:
-            return getpass.getpass(prompt, self._stream)
-        return input(prompt).strip()
+        while True:
+            self.say()
+            self.say(question, "bold")
+            self.say(f"  {hint}", "dim")
+            try:
+                return getpass.getpass(prompt, self._stream) if secret else input(prompt).strip()
+            except UnicodeDecodeError:
+                self.refuse("this is not UTF-8: type it again, on a terminal that speaks UTF-8")
 
     def agree(self, question: str, default: bool) -> bool:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,16 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_agender.errors import SetupError
+from edge_agender.terminal import clean
 
 UNIT = "edge-agender.service"
 OWN_PLACE = Path("etc/systemd/system") / UNIT
 PACKAGED_PLACES = tuple(Path(folder) / UNIT for folder in ("usr/lib/systemd/system", "lib/systemd/system"))
 SHIPPED_PREFIX = "/opt/edge-agender"
-# The unit's ProtectHome= and PrivateTmp= hide these.
-UNREACHABLE = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
+# The unit's ProtectHome= and PrivateTmp= hide what lies there.
+HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 # The unit gives itself 90 s to start.
 START_LIMIT_S = 100.0
-LAST_WORDS = 5
+LAST_WORDS, MOST_WORDS = 5, 2000
 
 
 def systemd_runs(root: Path) -> bool:
@@ -32,10 +34,15 @@ def packaged(root: Path) -> bool:
     return any((root / place).exists() for place in PACKAGED_PLACES)
 
 
+def hides(path: Path) -> bool:
+    """Whether the service cannot see a path: as it is written, or where it leads."""
+    places = (f"{path}/", f"{os.path.realpath(path)}/")
+    return any(place.startswith(tuple(f"{folder}/" for folder in HIDDEN)) for place in places)
+
+
 def unit_text(prefix: Path) -> str:
     """Return the unit for an installation in `prefix`; raise SetupError where the unit could not run it."""
-    places = {str(prefix), str(Path(sys.executable).resolve())}
-    if hidden := [place for place in sorted(places) if f"{place}/".startswith(UNREACHABLE)]:
+    if hidden := [place for place in (prefix, Path(sys.executable).resolve()) if hides(place)]:
         raise SetupError(f"{hidden[0]}: the unit's sandbox hides this place: install into /opt (docs/install.md)")
     if not re.fullmatch(r"[\w./+-]+", str(prefix)):
         raise SetupError(f"{prefix}: the unit cannot name this place: install into /opt (docs/install.md)")
@@ -82,7 +89,12 @@ def start(reload: bool, waiting: Callable[[str, float], None]) -> None:
 
 
 def _systemctl(*words: str, check: bool = True) -> None:
-    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=START_LIMIT_S, check=False)
+    try:
+        done = subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=START_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise SetupError(
+            f"systemctl {' '.join(words)}: no answer within {START_LIMIT_S:g} s: restart the device"
+        ) from None
     if check and done.returncode != 0:
         reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise SetupError(f"systemctl {' '.join(words)}: {reason}")
@@ -91,7 +103,7 @@ def _systemctl(*words: str, check: bool = True) -> None:
 def _last_words() -> str:
     command = ["journalctl", "--unit", UNIT, "--output=cat", "--no-pager", f"--lines={LAST_WORDS}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return f"see journalctl -u {UNIT}"
-    return " / ".join(done.stdout.split("\n")).strip(" /") or f"see journalctl -u {UNIT}"
+    return clean(" / ".join(done.stdout.split("\n")), MOST_WORDS).strip(" /") or f"see journalctl -u {UNIT}"
