@@ -157,12 +157,13 @@ def doctor(options: Namespace) -> int:
     configure_logging("critical")  # what a check finds, it tells itself
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:FATAL")
     from edge_agender.doctor import each, failed
-    from edge_agender.doctor.report import as_json, as_text, summary, wants_colour
+    from edge_agender.doctor.report import as_json, as_text, summary
     from edge_agender.hardening import close_memory
+    from edge_agender.terminal import wants_colours
 
     close_memory()
     overrides = [*(source_overrides(options.source) if options.source else []), *options.overrides]
-    results, colour = [], wants_colour(sys.stdout)
+    results, colour = [], wants_colours(sys.stdout)
     for result in each(config_path(options), overrides):
         results.append(result)
         if not options.json:

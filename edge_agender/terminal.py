@@ -11,9 +11,9 @@ COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
 def clean(text: str, most: int = 200) -> str:
-    """Return `text` without anything that could steer a terminal (controls, escapes, bidi marks), cut to `most`."""
+    """Return `text`, cut to `most`, without what steers a terminal: controls, escapes, bidi marks, ends of lines."""
     kept = "".join(" " if letter in "\t\n" else letter for letter in text[: 4 * most])
-    return "".join(letter for letter in kept if not unicodedata.category(letter).startswith("C"))[:most]
+    return "".join(letter for letter in kept if not unicodedata.category(letter).startswith(("C", "Zl", "Zp")))[:most]
 
 
 def width(text: str) -> int:

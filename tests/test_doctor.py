@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import subprocess
 import sys
 import threading
@@ -102,19 +100,17 @@ def test_what_is_to_be_mended_is_counted() -> None:
     assert not failed(lines[:2])
 
 
-def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_are_around_the_state() -> None:
     result = Result("clock", "failure", "it stands", "Wind it up.")
     assert "\033" in report.as_text(result, colour=True)
     assert report.as_text(result).splitlines() == ["failure  clock         it stands", " " * 23 + "-> Wind it up."]
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert not report.wants_colour(sys.stdout)
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as terminal:
-        assert report.wants_colour(terminal)
-        monkeypatch.setenv("NO_COLOR", "1")
-        assert not report.wants_colour(terminal)
-    os.close(ours)
+
+
+def test_no_escape_sequence_of_a_stranger_reaches_the_terminal() -> None:
+    evil = "it says: \x1b]0;owned\x07\x1b[2J\x9b2J\u202e\u2028"
+    result = Result("camera", "failure", evil, evil)
+    assert all(line.isprintable() for line in report.as_text(result).split("\n"))
+    assert report.as_json([result]).isascii()
 
 
 def test_every_check_is_in_the_documentation() -> None:

@@ -17,6 +17,7 @@ from edge_agender.doctor.broker import CHECKS, check_broker
 from edge_agender.doctor.place import Place
 from edge_agender.doctor.result import Result
 from edge_agender.doctor.visit import Visit
+from edge_agender.errors import CredentialError
 from edge_agender.settings import Config, DeviceConfig, TlsConfig
 
 ROOT = Path(__file__).parent.parent
@@ -159,6 +160,22 @@ def test_a_broker_that_does_not_answer_a_message(monkeypatch: pytest.MonkeyPatch
                 monkeypatch.setattr("edge_agender.broker.CONNECT_TIMEOUT_S", 0.3)
             assert visit.publish("p/d/doctor") == ("refused" if hangs_up else "silent")
         thread.join()
+
+
+def test_a_broker_that_refuses_the_second_visit_costs_no_result_of_the_first(
+    guarded: Broker, password: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter, entered = Visit.__enter__, []
+
+    def enter_once(visit: Visit) -> Visit:
+        entered.append(visit)
+        if len(entered) > 1:
+            raise CredentialError("broker x: it hung up: renew the certificate")
+        return enter(visit)
+
+    monkeypatch.setattr(Visit, "__enter__", enter_once)
+    told = examined(guarded.port, tmp_path, username=DEVICE, password_file=password)
+    assert (told["publish"].state, told["isolation"].state) == ("ok", "failure")
 
 
 def test_before_mqtt_5_permissions_cannot_be_told(guarded: Broker, password: Path, tmp_path: Path) -> None:

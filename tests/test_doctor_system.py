@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from unprivileged import folder_for_all, needs_root, nobody
 
 from edge_agender import models
 from edge_agender.board import Board
-from edge_agender.doctor import machine, unit
+from edge_agender.doctor import machine, place, unit
 from edge_agender.doctor.clock import check_clock, kernel_is_synchronised
 from edge_agender.doctor.disk import card, check_disk, mount_of
 from edge_agender.doctor.models import check_models
@@ -266,3 +267,15 @@ def test_with_the_unit_installed_the_state_is_the_service_s(tmp_path: Path) -> N
     write(tmp_path, "usr/lib/systemd/system/edge-agender.service", "")
     assert place.state_folder(Config()) == tmp_path / "var/lib/edge-agender"
     assert place.models_folder() == tmp_path / "var/lib/edge-agender/models"
+
+
+@needs_root
+def test_credentials_that_only_the_running_service_sees_are_no_surprise(monkeypatch: pytest.MonkeyPatch) -> None:
+    with folder_for_all() as root:
+        running = root / "run/credentials/edge-agender.service"
+        running.mkdir(parents=True, mode=0o700)
+        monkeypatch.setattr(place, "_RUNNING_CREDENTIALS", running)
+        tls = {"certificate_file": "/etc/c.pem", "key_file": str(running / "mqtt-key"), "enabled": True}
+        config = Config.model_validate({"mqtt": {"tls": tls}}).mqtt
+        with nobody():
+            assert Place(root).with_credentials(config).tls.key_file == running / "mqtt-key"

@@ -124,6 +124,11 @@ def test_no_escape_sequence_of_a_stranger_reaches_the_terminal() -> None:
     assert all(line.isprintable() for line in lines), lines
 
 
+def test_a_name_with_spaces_does_not_pass_for_fields() -> None:
+    (device,) = hearing(("x state=online now=9/status", status("offline"))).devices()
+    assert ' "x state=online now=9" state=offline ' in plain_line(device, NOW_S, UTC_S)
+
+
 def test_a_flood_of_names_is_bounded() -> None:
     fleet = Fleet("p")
     for number in range(MAX_DEVICES + 50):

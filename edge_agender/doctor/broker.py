@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 from pathlib import Path
@@ -12,8 +11,8 @@ from edge_agender.doctor import certificate
 from edge_agender.doctor.place import Place
 from edge_agender.doctor.result import Result, from_error
 from edge_agender.doctor.visit import Visit, probe_name
-from edge_agender.errors import BrokerError, CredentialError, EdgeAgenderError
-from edge_agender.settings import Config, MqttConfig
+from edge_agender.errors import CredentialError, EdgeAgenderError
+from edge_agender.settings import Config, MqttConfig, is_loopback
 
 CHECKS = ("broker", "tls", "credentials", "commands", "publish", "isolation")
 
@@ -41,7 +40,7 @@ def _reach(mqtt: MqttConfig) -> list[Result]:
 
 
 def _without_tls(mqtt: MqttConfig) -> Result:
-    if _is_here(mqtt.host):
+    if is_loopback(mqtt.host):
         return Result("tls", "skipped", "the broker is on this machine")
     what = "messages and the password travel" if mqtt.username else "messages travel"
     remedy = "Set mqtt.tls.enabled: true, and mqtt.tls.ca_file if the broker's certificate is home-made."
@@ -156,7 +155,7 @@ def _isolation(config: Config, mqtt: MqttConfig) -> Result:
     try:
         with Visit(mqtt, probe_name(mqtt, config.device.name)) as visit:
             answer = visit.publish(f"{foreign}doctor")
-    except BrokerError as error:
+    except EdgeAgenderError as error:
         return from_error("isolation", error)
     if answer == "refused":
         return Result("isolation", "ok", f"may not write other devices' topics, such as {foreign}")
@@ -173,10 +172,3 @@ def _cannot_be_told(check: str) -> Result:
 
 def _failed(results: list[Result]) -> bool:
     return any(result.state == "failure" for result in results)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -74,7 +74,7 @@ class Place:
 
     def _stored(self, path: Path) -> Path:
         """Credentials of the unit exist while it runs; their origin always does."""
-        if path.parent == _RUNNING_CREDENTIALS and not path.exists():
+        if path.parent == _RUNNING_CREDENTIALS and not (visible(path.parent) and path.exists()):
             return self.credential(path.name) or path
         return path
 

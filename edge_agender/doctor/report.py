@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TextIO
 
 from edge_agender.doctor.result import Result
+from edge_agender.terminal import clean, paint
 
-_NAME_WIDTH = 13
-_COLOURS = {"ok": "32", "warning": "33", "failure": "31;1", "skipped": "2"}
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """Return whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+_NAME_WIDTH, _MOST = 13, 2000
+_COLOURS = {"ok": "green", "warning": "yellow", "failure": "red", "skipped": "dim"}
 
 
 def as_text(result: Result, *, colour: bool = False) -> str:
     """Return a result's line, and its remedy on a second one."""
-    word = f"{result.state:8}"
-    if colour:
-        word = f"\033[{_COLOURS[result.state]}m{word}\033[0m"
-    line = f"{word} {result.check:{_NAME_WIDTH}} {result.finding}"
-    return f"{line}\n{'':8} {'':{_NAME_WIDTH}} -> {result.remedy}" if result.remedy else line
+    word = paint(f"{result.state:8}", _COLOURS[result.state], colour)
+    # What a broker, a status page or a board calls itself is a stranger's text.
+    line = f"{word} {result.check:{_NAME_WIDTH}} {clean(result.finding, _MOST)}"
+    return f"{line}\n{'':8} {'':{_NAME_WIDTH}} -> {clean(result.remedy, _MOST)}" if result.remedy else line
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -35,4 +28,4 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def as_json(results: Sequence[Result]) -> str:
-    return json.dumps([asdict(result) for result in results], indent=1, ensure_ascii=False)
+    return json.dumps([asdict(result) for result in results], indent=1)

@@ -65,7 +65,7 @@ def plain_line(device: DeviceState, now_s: float, utc_s: float) -> str:
     row = cells(device, now_s)
     row["state"] = device.measuring
     named = " ".join(f"{name}={_quoted(text)}" for name, text in row.items() if name != "device")
-    return f"{_time(utc_s)} {device.name} {named}"
+    return f"{_time(utc_s)} {_quoted(device.name)} {named}"
 
 
 def json_line(device: DeviceState, now_s: float, utc_s: float) -> str:
