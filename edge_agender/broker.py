@@ -75,7 +75,9 @@ def read_password(config: MqttConfig) -> str | None:
             raw = file.read(_MAX_PASSWORD_BYTES + 1)
         password = raw.decode().rstrip("\r\n")
     except OSError as error:
-        raise CredentialError(f"mqtt.password_file {path}: {error.strerror}: let this user read it") from None
+        raise CredentialError(
+            f"mqtt.password_file {path}: {error.strerror}: let this user read it, or use sudo"
+        ) from None
     except UnicodeDecodeError:
         raise CredentialError(f"mqtt.password_file {path}: not UTF-8 text: put the password alone into it") from None
     if not password or len(raw) > _MAX_PASSWORD_BYTES:

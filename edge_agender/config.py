@@ -68,7 +68,8 @@ def read_file(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}: give an existing file with --config") from None
+        advice = "run this with sudo, or give another" if isinstance(error, PermissionError) else "give an existing"
+        raise ConfigError(f"{path}: {error.strerror or error}: {advice} file with --config") from None
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES // 1024} kB: this is not a configuration")
     try:

@@ -11,7 +11,7 @@ def without_secrets(uri: str) -> str:
     if not separator:
         return uri
     # Greedy on purpose: a password may hold a slash or an at sign that should have been escaped.
-    return scheme + separator + re.sub(r"\?.*", "?...", re.sub(r"^.*@", "***@", rest))
+    return scheme + separator + re.sub(r"(?s)\?.*", "?...", re.sub(r"(?s)^.*@", "***@", rest))
 
 
 def has_secrets(uri: str | None) -> bool:

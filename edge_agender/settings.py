@@ -5,6 +5,7 @@ Names carry their unit. Sections are frozen and know no other keys, so a typing 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from pathlib import Path
@@ -29,6 +30,14 @@ class Section(BaseModel):
     def empty_is_default(cls, value: object) -> object:
         """A section of which every line is commented out reads as null."""
         return {} if value is None else value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def default_device_name() -> str:
@@ -340,8 +349,7 @@ class WebConfig(Section):
 
     @model_validator(mode="after")
     def protected(self) -> WebConfig:
-        loopback = self.host == "localhost" or self.host.startswith("127.") or self.host == "::1"
-        if self.enabled and not loopback and self.password_file is None:
+        if self.enabled and not is_loopback(self.host) and self.password_file is None:
             raise ValueError(f"host {self.host} can be reached from elsewhere: set password_file, or host: 127.0.0.1")
         return self
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unprivileged import folder_for_all, needs_root, nobody
 
 from edge_agender.config import apply_overrides, load, parse_yaml, source_overrides, validate
 from edge_agender.errors import ConfigError
@@ -162,3 +163,23 @@ def test_any_text_is_yaml_or_a_configuration_error(text: str) -> None:
 def test_a_value_that_does_not_fit_its_tag_is_a_configuration_error(value: str) -> None:
     with pytest.raises(ConfigError, match=r"x: not valid YAML: line 1, column 8: "):
         parse_yaml(f"mqtt: [{value}]", "x")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.example.org", "broker.local"])
+def test_a_page_beyond_this_machine_needs_a_password(host: str) -> None:
+    with pytest.raises(ConfigError, match="set password_file"):
+        load(None, [f"web.host='{host}'"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])
+def test_a_page_for_this_machine_needs_none(host: str) -> None:
+    assert load(None, [f"web.host='{host}'"]).web.password_file is None
+
+
+@needs_root
+def test_who_may_not_read_a_file_is_told_of_sudo() -> None:
+    with folder_for_all() as folder:
+        (folder / "config.yaml").write_text("")
+        (folder / "config.yaml").chmod(0o600)
+        with nobody(), pytest.raises(ConfigError, match="sudo"):
+            load(folder / "config.yaml")

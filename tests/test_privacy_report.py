@@ -204,6 +204,17 @@ def test_a_planted_secret_is_in_no_document(tmp_path: Path) -> None:
         assert [name for name, content in told.items() if SECRET in content] == []
 
 
+def test_a_link_in_the_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/notice.md").symlink_to(tmp_path / "precious")
+    report(tmp_path / "out")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        f"{name}.{suffix}" for name in NAMES for suffix in ("html", "md")
+    )
+
+
 def test_markup_in_the_configuration_stays_text(tmp_path: Path) -> None:
     nasty = "<script>|`x`**b**[[c]]{d}"
     told = report(tmp_path, f"device.name={json.dumps(nasty)}", "mqtt.prefix='a`|`b <i>'")

@@ -5,7 +5,6 @@ Left out on purpose: user names, client ids, files of passwords and keys, and a 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ from edge_agender.errors import ConfigError, ModelError
 from edge_agender.model_spec import ModelSpec
 from edge_agender.models import find_model
 from edge_agender.privacy import Gate
-from edge_agender.settings import Config, MqttConfig, SourceConfig
+from edge_agender.settings import Config, MqttConfig, SourceConfig, is_loopback
 
 Channel = Literal["checked TLS", "unchecked TLS", "no TLS"]
 SERVICE_STATE = Path("/var/lib/edge-agender")
@@ -98,7 +97,7 @@ def facts_of(config: Config, *, software: str, fingerprint: str, origin: str) ->
         networked_camera="over the network" in _source(config.source),
         bands=tuple(AgeBands(config.audience.age_bands).labels),
         kinds=tuple(_kinds(config)),
-        broker=config.mqtt.host.rpartition("@")[2].rpartition("/")[2],
+        broker=config.mqtt.host,
         port=config.mqtt.effective_port,
         broker_is_here=is_loopback(config.mqtt.host),
         channel=_channel(config.mqtt),
@@ -106,13 +105,6 @@ def facts_of(config: Config, *, software: str, fingerprint: str, origin: str) ->
         web="off" if not config.web.enabled else "this device only" if is_loopback(config.web.host) else "the network",
         models=tuple(_models(config)),
     )
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _source(source: SourceConfig) -> str:
