@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 
-from edge_agender.errors import EdgeAgenderError, StalledError
+from edge_agender.errors import EdgeAgenderError, MediaError, StalledError
+from edge_agender.records import Frame
 from edge_agender.settings import SourceConfig
 from edge_agender.slot import Slot
 from edge_agender.sources import Source, open_source
@@ -19,14 +21,26 @@ CLOSE_WAIT_S = 1.0
 
 
 class Capture:
-    """An open source and the thread that reads it. Opening raises what the source raises."""
+    """An open source and the thread that reads it. Opening raises what the source raises.
 
-    def __init__(self, config: SourceConfig, *, until_end: bool, times: StageTimes | None = None) -> None:
+    `captured_s` of its frames rises, also over the seam of a recording that starts again: one that is read faster than
+    it plays has a clock that runs ahead. `after_s` is that of the frame before the first.
+    """
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        *,
+        until_end: bool,
+        times: StageTimes | None = None,
+        after_s: float = float("-inf"),
+    ) -> None:
         self._config = config
         self._until_end = until_end
         self._times = times or StageTimes()
         self._stop = threading.Event()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
+        self._last_s, self._ahead_s = after_s, 0.0
         self.slot = Slot()
         self._source: Source = open_source(config, self._stop)
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -76,14 +90,34 @@ class Capture:
         finally:
             self.slot.close()
             # Here, where nobody reads any more: buffers must not go while a read fills them.
+            self._close_source()
+
+    def _close_source(self) -> None:
+        try:
             self._source.close()
+        except Exception as error:
+            log.warning("the source could not be closed: %r", error)
 
     def _read_all(self) -> None:
+        """Read to the end. Raises MediaError where nothing comes before it: starting again would go on for ever."""
+        count = 0
         while not self._stop.is_set():
             began_s = time.perf_counter()
             frame = self._source.read()
             if frame is None:
-                return
+                break
             self._times.add("capture", time.perf_counter() - began_s)
+            if not self._source.live:
+                frame = self._later(frame, first=count == 0)
             if not self.slot.put(frame, wait=not self._source.live):
                 return
+            count += 1
+        if count == 0 and not self._stop.is_set():
+            raise MediaError(f"source {self._config.kind}: it ended without a picture: give one that can be played")
+
+    def _later(self, frame: Frame, *, first: bool) -> Frame:
+        """Return the frame with its time moved behind that of the last one before the seam."""
+        if first:
+            self._ahead_s = max(self._last_s + 1 / self._config.rate_hz - frame.captured_s, 0.0)
+        self._last_s = frame.captured_s + self._ahead_s
+        return replace(frame, captured_s=self._last_s)

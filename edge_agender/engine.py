@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,7 @@ from edge_agender.capture import Capture
 from edge_agender.detectors import open_detector
 from edge_agender.detectors.ssd import DEFAULT_MODEL
 from edge_agender.discovery import discovery_message
-from edge_agender.errors import ConfigError
+from edge_agender.errors import ConfigError, EdgeAgenderError
 from edge_agender.estimator import Estimator
 from edge_agender.gating import Cadence
 from edge_agender.health import HealthMeter
@@ -25,7 +26,7 @@ from edge_agender.models import find_model
 from edge_agender.orders import Announce, Orders
 from edge_agender.pipeline import Observation, Pipeline
 from edge_agender.reporter import Reporter
-from edge_agender.settings import Config, DetectorConfig, TrackingConfig
+from edge_agender.settings import Config, DetectorConfig, SourceConfig, TrackingConfig
 from edge_agender.sinks import Sink
 from edge_agender.stages import StageTimes
 from edge_agender.state import StateFolder
@@ -99,14 +100,15 @@ class Engine:
         self._switch_due_s = 0.0
         self.capture: Capture | None = None
         self._captured_before = self._dropped_before = 0
-        self._obey_switch(time.monotonic())
-        try:
+        self.observation: Observation | None = None
+        with ExitStack() as undo:
+            undo.callback(self._switch.close)
+            undo.callback(self._close_capture)
+            self._obey_switch(time.monotonic())
             self.pipeline = build_pipeline(config, self.times)
-        except BaseException:
-            self._close_capture()
-            raise
-        self.reporter = Reporter(config, sender)
-        self.reporter.restore(folder.load(WINDOWS_STATE))
+            self.reporter = Reporter(config, sender)
+            self.reporter.restore(folder.load(WINDOWS_STATE))
+            undo.pop_all()
         now_s = time.monotonic()
         self.health = HealthMeter(now_s)
         self._health_sequence = 0
@@ -115,7 +117,6 @@ class Engine:
         self._alarms: dict[str, None] = {}
         self._source_progress_s = now_s
         self._throttled: bool | None = None
-        self.observation: Observation | None = None
         self._announce()
         self.fresh = False
 
@@ -190,14 +191,14 @@ class Engine:
         pipeline = build_pipeline(config, self.times)  # raises before anything is given up
         if "schedule" in changed:
             self._replace_switch(config)
+        if "source" in changed:
+            self._replace_capture(config)
         self._put(self.reporter.end_visits())
         reporter = Reporter(config, self._sender)
         reporter.restore(self.reporter.snapshot())
         reporter.carry_on(self.reporter)
         pipeline.work = self.pipeline.work
         self.pipeline, self.reporter = pipeline, reporter
-        if "source" in changed:
-            self._close_capture()
         self.config = config
         self._announce()
         self._switch_due_s = 0.0
@@ -210,6 +211,21 @@ class Engine:
             self._switch = Switch(config.schedule, self._folder)
         except ConfigError:
             self._switch = Switch(self.config.schedule, self._folder)
+            raise
+
+    def _replace_capture(self, config: Config) -> None:
+        """Take the new source over; where it does not open, the old switch and source stay and it raises why."""
+        if self.capture is None:
+            return
+        self._close_capture()
+        if not self._switch.state().measuring:
+            return
+        try:
+            self.capture = self._open(config.source)
+        except EdgeAgenderError:
+            if config.schedule != self.config.schedule:
+                self._replace_switch(self.config)
+            self.capture = self._open(self.config.source)
             raise
 
     def _report(self, observation: Observation) -> None:
@@ -247,13 +263,19 @@ class Engine:
         self._switch_due_s = now_s + SWITCH_EVERY_S
         state = self._switch.state()
         if state.measuring and self.capture is None:
-            self.capture = Capture(self.config.source, until_end=self._until_end, times=self.times)
+            self.capture = self._open(self.config.source)
         elif not state.measuring and self.capture is not None:
             self._close_capture()
             self._put(self.reporter.end_visits())
         if state != self.switch_state:
             self.switch_state = state
             self._sink.put(enabled_message(self._sender, state))
+
+    def _open(self, source: SourceConfig) -> Capture:
+        # Pictures are looked at once: their folder started again would be a crowd that never leaves.
+        until_end = self._until_end or source.kind == "images"
+        after_s = self.observation.captured_s if self.observation else float("-inf")
+        return Capture(source, until_end=until_end, times=self.times, after_s=after_s)
 
     def _close_capture(self) -> None:
         capture, self.capture = self.capture, None

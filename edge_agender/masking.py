@@ -6,12 +6,17 @@ import re
 
 
 def without_secrets(uri: str) -> str:
-    """Return the URI with user, password and query masked, fit for logs and errors."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return uri
+    """Return the URI with user, password, query and fragment masked, fit for logs and errors."""
+    url = re.fullmatch(r"(?s)([A-Za-z][A-Za-z0-9+.-]*://)([^?#]*)([?#]?)(.*)", uri)
+    if url is None:
+        # No URL, or one whose scheme was forgotten.
+        return re.sub(r"(?s)^[^/]+:.*@", "***@", uri)
+    scheme, address, mark, rest = url.groups()
+    if "@" in rest:
+        # In a query, or in a password that holds a ? or # unescaped: nobody can tell, so that nothing is shown.
+        return f"{scheme}***"
     # Greedy on purpose: a password may hold a slash or an at sign that should have been escaped.
-    return scheme + separator + re.sub(r"(?s)\?.*", "?...", re.sub(r"(?s)^.*@", "***@", rest))
+    return scheme + re.sub(r"(?s)^.*@", "***@", address) + (f"{mark}..." if mark else "")
 
 
 def has_secrets(uri: str | None) -> bool:

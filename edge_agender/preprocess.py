@@ -15,19 +15,27 @@ LETTERBOX_LUMA = 114
 def resize(image: Picture, size: tuple[int, int]) -> Picture:
     """Scale to (width, height): averaging when shrinking, so that no pixel is skipped; linear when growing."""
     width, height = size
+    given = image
     # Halving has a kernel of its own in OpenCV: together with a small last step it is four to eight times as fast as
     # averaging at once, and the same picture within the rounding of odd sides (docs/performance.md).
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         even = image.shape[1] % 2 == image.shape[0] % 2 == 0
-        image = np.asarray(
-            cv2.resize(image, half, interpolation=cv2.INTER_AREA if even else cv2.INTER_LINEAR), np.uint8
-        )
+        halved = cv2.resize(image, half, interpolation=cv2.INTER_AREA if even else cv2.INTER_LINEAR)
+        _forget(image, given)
+        image = np.asarray(halved, np.uint8)
     if image.shape[1::-1] == (width, height):
         return image
     shrinks = image.shape[1] > width or image.shape[0] > height
     out = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    _forget(image, given)
     return np.asarray(out, np.uint8)
+
+
+def _forget(between: Picture, given: Picture) -> None:
+    """Overwrite a picture that was only a step on the way: nobody else would."""
+    if between is not given:
+        between.fill(0)
 
 
 def to_bgr(image: Picture) -> Picture:
@@ -46,7 +54,9 @@ def small_luma(image_bgr: Picture, size: tuple[int, int]) -> Picture:
     fitted = (max(round(width * factor), 1), max(round(height * factor), 1))
     # Shrink first: converting the full picture to grey would cost more than all the rest.
     scaled = resize(image_bgr, fitted) if fitted != (width, height) else image_bgr
-    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), np.uint8)
+    luma = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), np.uint8)
+    _forget(scaled, image_bgr)
+    return luma
 
 
 def letterbox(luma: Picture, size: tuple[int, int]) -> tuple[Picture, float]:

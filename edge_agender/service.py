@@ -38,7 +38,7 @@ class Service:
         self._config = config
         self._reload = reload
         self._sink_kind = sink
-        self._until_end = until_end or config.source.kind == "images"
+        self._until_end = until_end
         self._stop = threading.Event()
         self._reload_wanted = threading.Event()
 

@@ -33,7 +33,7 @@ class Section(BaseModel):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
+    """True for an address that only this machine reaches. Of names, localhost alone: any other may point anywhere."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

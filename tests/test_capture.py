@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import threading
+import time
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from broker import wait_until
 
 from edge_agender import capture as module
 from edge_agender.capture import Capture
-from edge_agender.errors import CameraError, StalledError
+from edge_agender.errors import CameraError, MediaError, StalledError
 from edge_agender.records import Frame
-from edge_agender.settings import DemoConfig, SourceConfig
+from edge_agender.settings import DemoConfig, ImagesConfig, SourceConfig
 
 DEMO = SourceConfig(kind="demo", width_px=320, height_px=240, rate_hz=10, demo=DemoConfig(pace=False, duration_s=1.0))
 
@@ -36,6 +40,49 @@ def test_a_recording_starts_again_where_it_shall() -> None:
     assert [frame.sequence for frame in frames(capture, 25)] == [*range(10), *range(10), *range(5)]
     capture.close()
     assert capture.slot.ended
+
+
+def test_time_rises_over_the_seam_of_a_recording_that_is_read_faster_than_it_plays() -> None:
+    capture = Capture(DEMO, until_end=False)
+    times = [frame.captured_s for frame in frames(capture, 35)]
+    capture.close()
+    assert np.diff(times) == pytest.approx([0.1] * 34, abs=1.0)
+    assert (np.diff(times) > 0.09).all()
+
+
+def test_time_rises_from_what_was_seen_before() -> None:
+    after_s = time.monotonic() + 1000
+    capture = Capture(DEMO, until_end=True, after_s=after_s)
+    assert frames(capture, 1)[0].captured_s == pytest.approx(after_s + 0.1)
+    capture.close()
+
+
+def test_a_live_source_has_the_time_of_the_clock() -> None:
+    config = DEMO.model_copy(update={"demo": DemoConfig(pace=True)})
+    capture = Capture(config, until_end=True, after_s=time.monotonic() + 1000)
+    assert frames(capture, 1)[0].captured_s <= time.monotonic()
+    capture.close()
+
+
+@pytest.mark.parametrize("until_end", [True, False])
+def test_a_recording_without_a_picture_is_an_error_and_no_endless_loop(until_end: bool, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    config = SourceConfig(kind="images", images=ImagesConfig(paths=(tmp_path,)))
+    capture = Capture(config, until_end=until_end)
+    with pytest.raises(MediaError, match="ended without a picture"):
+        frames(capture)
+    capture.close()
+
+
+def test_a_recording_that_goes_while_it_is_repeated_ends_with_its_reason(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), np.full((32, 48, 3), 99, np.uint8))
+    capture = Capture(SourceConfig(kind="images", images=ImagesConfig(paths=(path,))), until_end=False)
+    assert len(frames(capture, 3)) == 3
+    path.unlink()
+    with pytest.raises(MediaError, match=r"picture\.png: no such file|picture\.png: No such file"):
+        frames(capture)
+    capture.close()
 
 
 class Failing:
@@ -85,3 +132,18 @@ def test_closing_does_not_wait_for_a_read_that_hangs(monkeypatch: pytest.MonkeyP
     assert not source.closed, "its buffers must not go while a read fills them"
     goes_on.set()
     wait_until(lambda: source.closed)
+
+
+def test_what_fails_while_closing_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stuck(Failing):
+        def close(self) -> None:
+            raise OSError("the driver has gone")
+
+    monkeypatch.setattr(module, "open_source", lambda config, stop: Stuck(CameraError("unplugged")))
+    capture = Capture(DEMO, until_end=False)
+    with pytest.raises(CameraError, match="unplugged"):
+        frames(capture)
+    wait_until(lambda: "could not be closed" in caplog.text)
+    capture.close()

@@ -9,16 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from message_check import check
 
+from edge_agender import engine as module
+from edge_agender.capture import Capture
 from edge_agender.config import load
 from edge_agender.engine import Engine, sender_of
-from edge_agender.errors import ConfigError, MediaError
+from edge_agender.errors import ConfigError, MediaError, ModelError
 from edge_agender.incoming import Content
 from edge_agender.message import Message
 from edge_agender.orders import Orders
 from edge_agender.state import StateFolder
+from edge_agender.switch import Switch
 
 DEMO = [
     "source.kind=demo",
@@ -177,6 +182,64 @@ def test_a_new_configuration_takes_over_without_a_gap_in_the_sequence(tmp_path: 
         run(engine, until=lambda: engine.captured > captured + 5)
     sequences = [frame["sequence"] for frame in sink.kind("frame")]
     assert sequences == list(range(len(sequences)))
+
+
+def test_a_source_that_does_not_open_refuses_the_reload_and_the_old_one_goes_on(tmp_path: Path) -> None:
+    off = tmp_path / "off"
+    with engine_on(tmp_path, until_end=False) as (engine, _, _orders):
+        run(engine, until=lambda: engine.captured > 3)
+        wanted = ["source.kind=opencv", "source.opencv.uri=/none.mp4", f"schedule.off_file={off}"]
+        with pytest.raises(MediaError, match="no such file"):
+            engine.reconfigure(load(None, [*DEMO, *wanted]))
+        off.touch()  # belongs to what was refused
+        captured = engine.captured
+        engine._switch_due_s = 0.0
+        run(engine, until=lambda: engine.captured > captured + 3)
+        assert engine.config.source.kind == "demo"
+
+
+def test_a_new_source_stays_closed_where_the_new_schedule_says_so(tmp_path: Path) -> None:
+    off = tmp_path / "off"
+    off.touch()
+    with engine_on(tmp_path, until_end=False) as (engine, sink, _orders):
+        run(engine, until=lambda: engine.captured > 3)
+        engine.reconfigure(load(None, [*DEMO, "source.demo.people=1", f"schedule.off_file={off}"]))
+        assert engine.capture is None
+        engine.step()
+        assert engine.capture is None
+    assert [(m["measuring"], m["reason"]) for m in sink.kind("enabled")] == [(True, "on"), (False, "file")]
+
+
+def test_pictures_are_looked_at_once_also_when_a_reload_brings_them(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    cv2.imwrite(str(picture), np.full((48, 64, 3), 99, np.uint8))
+    with engine_on(tmp_path / "state", until_end=False) as (engine, _, _orders):
+        run(engine, until=lambda: engine.captured > 3)
+        images = ["source.kind=images", f"source.images.paths=[{picture}]", "schedule.off_file=null"]
+        engine.reconfigure(load(None, [*DEMO, *images, "window.length_s=86400"]))
+        run(engine)  # it ends
+        assert engine.observation is not None
+        assert engine.observation.picture_px == (64, 48)
+
+
+def test_people_are_found_in_every_round_of_a_recording(tmp_path: Path) -> None:
+    options = ["source.demo.duration_s=8", "privacy.level=viewer"]
+    with engine_on(tmp_path, *options, until_end=False) as (engine, _, _orders):
+        run(engine, until=lambda: engine.captured > 80)
+        searches = engine.pipeline.work.searches
+        run(engine, until=lambda: engine.captured > 160)
+        assert engine.pipeline.work.searches > 1.5 * searches
+
+
+def test_what_fails_while_it_opens_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Capture] = []
+    closed: list[Switch] = []
+    monkeypatch.setattr(module, "Capture", lambda *a, **b: opened.append(Capture(*a, **b)) or opened[-1])
+    monkeypatch.setattr(Switch, "close", lambda self: closed.append(self))
+    with pytest.raises(ModelError), engine_on(tmp_path, "estimator.model=none", until_end=False):
+        pass
+    assert [capture.slot.ended for capture in opened] == [True]
+    assert closed
 
 
 def test_what_cannot_change_while_running_is_refused_and_the_old_stays(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from edge_agender.privacy_report.blocks import (
     text,
 )
 from edge_agender.privacy_report.cards import read_card
-from edge_agender.privacy_report.facts import facts_of, is_loopback
+from edge_agender.privacy_report.facts import facts_of
 from edge_agender.privacy_report.proof import ProofResult, find_proof, read_proof
 from edge_agender.privacy_report.render import to_html, to_markdown
 from edge_agender.schemas.build import json_schemas
@@ -316,15 +316,6 @@ def test_markdown_escapes_what_would_be_markup() -> None:
         "# T\\_i\\|t\n\n\\- no list\n\n- a\\_b \\<c\\>\n\n| h | i |\n| --- | --- |\n| x\\|y | `p\\|q` |\n"
     )
     parsed(to_html(document))
-
-
-@pytest.mark.parametrize(
-    ("host", "here"),
-    [("localhost", True), ("127.0.0.1", True), ("::1", True), ("[::1]", True), ("10.0.0.1", False), ("broker", False),
-     ("127.0.0.1.evil.example", False)],
-)  # fmt: skip
-def test_what_is_this_device(host: str, here: bool) -> None:
-    assert is_loopback(host) is here
 
 
 def test_the_command_writes_six_files_and_names_them(

@@ -18,7 +18,7 @@ from edge_agender import web
 from edge_agender.config import validate
 from edge_agender.errors import ConfigError, CredentialError
 from edge_agender.live import LiveState
-from edge_agender.settings import WebConfig
+from edge_agender.settings import WebConfig, is_loopback
 from edge_agender.web import access, server
 
 PASSWORD = "correct horse battery"
@@ -236,11 +236,20 @@ def test_a_missing_password_file_is_an_error(tmp_path: Path, live: LiveState) ->
         pass
 
 
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [("localhost", True), ("127.0.0.1", True), ("::1", True), ("[::1]", True), ("10.0.0.1", False), ("broker", False),
+     ("127.0.0.1.evil.example", False), ("127.shop.example", False), ("127.1", False)],
+)  # fmt: skip
+def test_what_is_this_device(host: str, here: bool) -> None:
+    assert is_loopback(host) is here
+
+
 def test_beyond_loopback_a_password_is_demanded() -> None:
-    for host in ("0.0.0.0", "192.168.1.7", "::"):
+    for host in ("0.0.0.0", "192.168.1.7", "::", "127.shop.example", "127.0.0.1.nip.io", "localhost.example"):
         with pytest.raises(ConfigError, match="password_file"):
             validate({"web": {"host": host}}, "config.yaml")
-    for host in ("127.0.0.1", "localhost", "::1"):
+    for host in ("127.0.0.1", "127.9.9.9", "localhost", "::1"):
         validate({"web": {"host": host}}, "config.yaml")
 
 

@@ -24,7 +24,8 @@ class Source(Protocol):
 
     `live`: frames come whether or not anybody takes them, so the late ones are dropped; False means that `read`
     may be called as late as one likes and nothing is missed.
-    `progress_s`: time.monotonic() when the source last delivered a frame or finished an attempt to reconnect.
+    `progress_s`: time.monotonic() when the source last delivered a frame, finished an attempt to reconnect, or, between
+    two of these, was seen to wait for the next.
     `problem`: one line on why no frames come just now; None while they do.
     """
 
@@ -90,9 +91,12 @@ class BaseSource:
         self.close()
 
 
-def _wipe(raw: Picture, full: Picture, small: Picture) -> Callable[[], None]:
+def _wipe(*made: Picture) -> Callable[[], None]:
     """Return what overwrites the pictures with zeros: what a frame showed does not linger in free memory."""
-    pictures = [raw, small] if np.may_share_memory(raw, full) else [raw, full, small]
+    pictures: list[Picture] = []
+    for picture in made:  # the largest comes first: what is a part of it goes with it
+        if not any(np.may_share_memory(picture, other) for other in pictures):
+            pictures.append(picture)
 
     def wipe() -> None:
         while pictures:
@@ -111,9 +115,10 @@ class Framer:
 
     def frame(self, raw: Picture, captured_s: float) -> Frame:
         """Return the Frame of a grey, B, G, R or B, G, R, A picture that nobody else uses; releasing it wipes `raw`."""
-        full = to_bgr(self._view.apply(raw))
+        turned = self._view.apply(raw)
+        full = to_bgr(turned)
         small = small_luma(full, self._small_size)
-        frame = Frame(self._sequence, captured_s, time.time(), small, full, _wipe(raw, full, small))
+        frame = Frame(self._sequence, captured_s, time.time(), small, full, _wipe(raw, turned, full, small))
         self._sequence += 1
         return frame
 

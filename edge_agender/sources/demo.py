@@ -24,9 +24,9 @@ from edge_agender.sources.view import View
 
 SHEET = Path(__file__).with_name("demo_faces.png")
 
-# Later than this (the machine slept), the demo goes on from where it is instead of racing.
 _SPARE_SPRITES = 2
 _BACKGROUND_SCALE = 4  # nothing in it is small, and memory is
+# Later than this (the machine slept), the demo goes on from where it is instead of racing.
 _MAX_LATE_S = 1.0
 # Faces are drawn in heights of this step, so that few sizes are made.
 _HEIGHT_STEP_PX = 8

@@ -44,20 +44,22 @@ def pictures_in(paths: Iterable[Path]) -> list[tuple[Path, bool]]:
     """
     found: list[tuple[Path, bool]] = []
     for path in paths:
-        if not path.is_dir():
-            found.append((path, True))
-            continue
         try:
-            inside = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
+            found += _pictures_at(path)
         except OSError as error:
-            raise MediaError(f"{path}: {error.strerror or error}: give a folder that can be read") from None
-        if not inside:
-            raise MediaError(f"{path}: holds no pictures: give a folder with jpg, png, bmp, webp or tif files")
-        found += [(item, False) for item in inside]
-    missing = next((path for path, _ in found if not path.exists()), None)
-    if missing is not None:
-        raise MediaError(f"{missing}: no such file: give existing pictures or folders")
+            raise MediaError(f"{path}: {error.strerror or error}: give pictures or folders that can be read") from None
     return found
+
+
+def _pictures_at(path: Path) -> list[tuple[Path, bool]]:
+    if not path.exists():
+        raise MediaError(f"{path}: no such file: give existing pictures or folders")
+    if not path.is_dir():
+        return [(path, True)]
+    inside = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
+    if not inside:
+        raise MediaError(f"{path}: holds no pictures: give a folder with jpg, png, bmp, webp or tif files")
+    return [(item, False) for item in inside]
 
 
 class ImagesSource(BaseSource):

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import logging
-import math
+import os
 import random
 import threading
 import time
 from pathlib import Path
-
-import cv2
-import numpy as np
+from urllib.parse import unquote
 
 from edge_agender.errors import CameraError, MediaError
 from edge_agender.masking import without_secrets
 from edge_agender.records import Frame, Picture
 from edge_agender.settings import SourceConfig
-from edge_agender.sources.base import BaseSource, Framer, Source, silence_opencv
+from edge_agender.sources.base import BaseSource, Framer, Source
+from edge_agender.sources.video import MediaClock, VideoReader
 
 log = logging.getLogger(__name__)
 
 _FIRST_RETRY_S = 1.0
-# A paced file that falls further behind than this (the machine slept) goes on from where it is instead of racing.
-_MAX_LATE_S = 1.0
+# While it waits to try again, it shows this often that it is not stuck: well within the watchdog's 30 s.
+_STILL_WAITING_S = 5.0
 # Frames of a camera come with jitter: one that is early by less than this part of the period is not skipped.
 _EARLY_PART = 0.25
-# How long close() waits for a read in progress. A dead stream may block it for timeout_s: then the reader cleans up.
-_CLOSE_WAIT_S = 0.5
 
 
 def open_video(config: SourceConfig, stop: threading.Event) -> Source:
@@ -52,34 +49,46 @@ class FileSource(BaseSource):
         self.live = config.opencv.pace
         self._stop = stop
         self._framer = Framer(config)
-        path = Path((config.opencv.uri or "").removeprefix("file://"))
-        if not path.is_file():
-            raise MediaError(f"{path}: no such file: give an existing video, a URL or a camera such as /dev/video0")
-        self._capture = _Capture(str(path), config)
-        if not self._capture.opened or not self._capture.grab():
-            self._capture.close()
+        path = _existing(config.opencv.uri or "")
+        # Absolute: FFmpeg takes a name such as 12:30.mp4 for a URL.
+        self._reader = VideoReader(str(path.absolute()), config)
+        if not self._reader.opened or not self._reader.grab():
+            self._reader.close()
             raise MediaError(f"{path}: holds no video that can be read: give an mp4, mkv, avi or gif file")
-        self._clock = _MediaClock(self._capture, config.rate_hz)
+        self._clock = MediaClock(self._reader, config.rate_hz)
         self._grabbed = True
 
     def __enter__(self) -> FileSource:
         return self
 
     def read(self) -> Frame | None:
-        if self._stop.is_set() or not (self._grabbed or self._capture.grab()):
-            return None
-        self._grabbed = False
-        due_s = self._clock.due_s(paced=self.live)
-        if self.live and self._stop.wait(max(due_s - time.monotonic(), 0.0)):
-            return None
-        picture = self._capture.retrieve()
-        if picture is None:
-            return None
-        self.made_progress()
-        return self._framer.frame(picture, time.monotonic() if self.live else due_s)
+        while not self._stop.is_set() and (self._grabbed or self._reader.grab()):
+            self._grabbed = False
+            due_s = self._clock.due_s(paced=self.live)
+            if self.live and self._stop.wait(max(due_s - time.monotonic(), 0.0)):
+                return None
+            picture = self._reader.retrieve()
+            if picture is not None:
+                self.made_progress()
+                return self._framer.frame(picture, time.monotonic() if self.live else due_s)
+        return None
 
     def close(self) -> None:
-        self._capture.close()
+        self._reader.close()
+
+
+def _existing(uri: str) -> Path:
+    path = Path(unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri)
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise MediaError(f"{without_secrets(str(path))}: {error.strerror}: give a video that can be read") from None
+    if not found:
+        name = without_secrets(str(path))
+        raise MediaError(f"{name}: no such file: give an existing video, a URL or a camera such as /dev/video0")
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"{path}: this user may not read it: change its owner or its mode")
+    return path
 
 
 class StreamSource(BaseSource):
@@ -100,8 +109,9 @@ class StreamSource(BaseSource):
         self._framer = Framer(config)
         self._retry_s = _FIRST_RETRY_S
         self._next_s = 0.0
-        self._recording: _MediaClock | None = None
-        self._capture: _Capture | None = None
+        self._recording: MediaClock | None = None
+        self._shown = False
+        self._reader: VideoReader | None = None
         if device is not None:
             if not Path(device).exists():
                 raise CameraError(f"{device}: no such camera: plug it in, or choose one that `ls /dev/video*` shows")
@@ -116,15 +126,16 @@ class StreamSource(BaseSource):
 
     def read(self) -> Frame | None:
         while not self._stop.is_set():
-            if self._capture is None and not self._connect():
+            if self._reader is None and not self._connect():
                 self._wait_to_retry("cannot be opened")
                 continue
             picture = self._next_picture()
             if picture is not None:
                 self.healed(log, f"{self._name}: frames arrive again")
                 self._retry_s = _FIRST_RETRY_S
+                self._shown = True
                 return self._framer.frame(picture, time.monotonic())
-            if self._recording is not None or self._stop.is_set():
+            if self._stop.is_set() or (self._recording is not None and self._shown):
                 return None
             self._disconnect()
             self._wait_to_retry("no more frames")
@@ -134,34 +145,37 @@ class StreamSource(BaseSource):
         self._disconnect()
 
     def _connect(self) -> bool:
-        capture = _Capture(self._uri, self._config, device=self._device)
+        reader = VideoReader(self._uri, self._config, device=self._device)
         self.made_progress()
-        if not capture.opened:
-            capture.close()
+        if not reader.opened:
+            reader.close()
             return False
-        self._capture = capture
-        self._recording = _MediaClock(capture, self._config.rate_hz) if capture.is_recording else None
+        self._reader, self._shown = reader, False
+        self._recording = MediaClock(reader, self._config.rate_hz) if reader.is_recording else None
         return True
 
     def _disconnect(self) -> None:
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def _next_picture(self) -> Picture | None:
-        """The next picture wanted at rate_hz, decoded; those between are read too, so that none waits in a buffer."""
-        capture = self._capture
-        while capture is not None and not self._stop.is_set() and capture.grab():
+        """The next picture wanted at rate_hz, decoded; those between are read too, so that none waits in a buffer.
+
+        A picture that came damaged is passed over, as USB cameras send one now and then. None: no more will come.
+        """
+        reader = self._reader
+        while reader is not None and not self._stop.is_set() and reader.grab():
             now_s = time.monotonic()
             if self._recording is not None:
                 if self._stop.wait(max(self._recording.due_s(paced=True) - now_s, 0.0)):
                     return None
             elif not self._is_due(now_s):
                 continue
-            picture = capture.retrieve()
+            picture = reader.retrieve()
             if picture is not None:
                 self.made_progress()
-            return picture
+                return picture
         return None
 
     def _is_due(self, now_s: float) -> bool:
@@ -172,99 +186,9 @@ class StreamSource(BaseSource):
         return True
 
     def _wait_to_retry(self, reason: str) -> None:
-        wait_s = self._retry_s * random.uniform(0.5, 1.0)
-        self.failed(log, f"{self._name}: {reason}: trying again for as long as it takes")
+        until_s = time.monotonic() + self._retry_s * random.uniform(0.5, 1.0)
+        remedy = "plug it in" if self._device else "see that it is on, and that source.opencv.uri is its address"
+        self.failed(log, f"{self._name}: {reason}: {remedy}; trying again for as long as it takes")
         self._retry_s = min(self._retry_s * 2, self._config.opencv.reconnect_max_s)
-        self._stop.wait(wait_s)
-
-
-class _MediaClock:
-    """When the frames of a recording are due, from its own time stamps, or its frame rate where it has none."""
-
-    def __init__(self, capture: _Capture, fallback_hz: float) -> None:
-        self._capture = capture
-        self._period_s = 1 / (capture.rate_hz or fallback_hz)
-        self._position_s = -self._period_s
-        self._started_s: float | None = None
-
-    def due_s(self, paced: bool) -> float:
-        """Return time.monotonic() at which the frame just grabbed is due."""
-        position_s = self._capture.position_s
-        went_on = position_s > self._position_s or self._started_s is None
-        self._position_s = position_s if went_on else self._position_s + self._period_s
-        now_s = time.monotonic()
-        if self._started_s is None or (paced and now_s - self._started_s - self._position_s > _MAX_LATE_S):
-            self._started_s = now_s - self._position_s
-        return self._started_s + self._position_s
-
-
-class _Capture:
-    """cv2.VideoCapture that any thread may close while another reads, and that keeps quiet on stderr."""
-
-    def __init__(self, uri: str, config: SourceConfig, device: bool = False) -> None:
-        silence_opencv()
-        self._lock = threading.Lock()
-        self._closing = False
-        timeout_ms = int(config.opencv.timeout_s * 1000)
-        if device:
-            self._capture = cv2.VideoCapture(uri, cv2.CAP_V4L2)
-            self._configure_camera(config)
-        else:
-            # One decoding thread: more would each hold frames back, and the board has other work.
-            options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-            self._capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, 1])
-
-    @property
-    def opened(self) -> bool:
-        return bool(self._capture.isOpened())
-
-    @property
-    def is_recording(self) -> bool:
-        return bool(self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0)
-
-    @property
-    def rate_hz(self) -> float | None:
-        rate_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
-        return rate_hz if math.isfinite(rate_hz) and 0.1 <= rate_hz <= 240 else None
-
-    @property
-    def position_s(self) -> float:
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-
-    def grab(self) -> bool:
-        with self._lock:
-            got = not self._closing and bool(self._capture.grab())
-        return got and not self._finish_closing()
-
-    def retrieve(self) -> Picture | None:
-        with self._lock:
-            try:
-                got, picture = (False, None) if self._closing else self._capture.retrieve()
-            except cv2.error:
-                got, picture = False, None
-        self._finish_closing()
-        return np.asarray(picture, np.uint8) if got and picture is not None and picture.size else None
-
-    def close(self) -> None:
-        self._closing = True
-        if self._lock.acquire(timeout=_CLOSE_WAIT_S):
-            self._capture.release()
-            self._lock.release()
-
-    def _finish_closing(self) -> bool:
-        """Release where close() gave up waiting for this thread; return whether it is closed."""
-        if self._closing:
-            with self._lock:
-                self._capture.release()
-        return self._closing
-
-    def _configure_camera(self, config: SourceConfig) -> None:
-        # USB cameras send large pictures at full rate only as MJPEG; a camera that can't ignores the wish.
-        wishes = {
-            cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*"MJPG")),
-            cv2.CAP_PROP_FRAME_WIDTH: float(config.width_px),
-            cv2.CAP_PROP_FRAME_HEIGHT: float(config.height_px),
-            cv2.CAP_PROP_FPS: config.rate_hz,
-        }
-        for wish, value in wishes.items():
-            self._capture.set(wish, value)
+        while (left_s := until_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, _STILL_WAITING_S)):
+            self.made_progress()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge_agender.geometry import clip
 from edge_agender.records import Box, Picture
 from edge_agender.settings import RegionConfig, SourceConfig
 
@@ -56,17 +55,12 @@ class View:
 def cut(picture: Picture, parts: Box) -> Picture:
     """Return the view of `picture` inside `parts` of its width and height, at least one pixel."""
     height, width = picture.shape[:2]
-    inside = clip(Box(parts.x1 * width, parts.y1 * height, parts.x2 * width, parts.y2 * height), width, height)
-    if inside is None:
-        inside = Box(parts.x1 * width, parts.y1 * height, parts.x1 * width + 1, parts.y1 * height + 1)
-    x1, y1 = min(round(inside.x1), width - 1), min(round(inside.y1), height - 1)
-    return picture[y1 : max(round(inside.y2), y1 + 1), x1 : max(round(inside.x2), x1 + 1)]
+    return picture[_span(parts.y1, parts.y2, height), _span(parts.x1, parts.x2, width)]
 
 
-def fit(aspect: float, bounds: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest even (width, height) of this width / height inside `bounds`."""
-    width = min(float(bounds[0]), bounds[1] * aspect)
-    return max(round(width / 2) * 2, 2), max(round(width / aspect / 2) * 2, 2)
+def _span(start: float, end: float, length_px: int) -> slice:
+    first_px = min(max(round(start * length_px), 0), length_px - 1)
+    return slice(first_px, max(round(end * length_px), first_px + 1))
 
 
 def _before_turning(region: RegionConfig, rotate_deg: int, flip_horizontal: bool, flip_vertical: bool) -> Box:

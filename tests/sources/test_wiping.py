@@ -1,6 +1,7 @@
 """What a frame showed is overwritten when the frame is done."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from edge_agender.settings import DemoConfig, ImagesConfig, OpencvConfig, SourceConfig
 from edge_agender.sources import open_source
+from edge_agender.sources.base import Framer
 
 
 def configured(kind: str, folder: Path) -> SourceConfig:
@@ -36,3 +38,28 @@ def test_a_released_frame_holds_nothing(kind: str, tmp_path: Path) -> None:
         frame.release()
         assert not full.any()
         assert not small.any()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("rotate_deg", [0, 90])
+def test_no_step_on_the_way_to_a_frame_keeps_what_it_showed(
+    channels: int, rotate_deg: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[np.ndarray] = []
+
+    def noted(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        def call(*words: object, **more: object) -> np.ndarray:
+            made.append(function(*words, **more))
+            return made[-1]
+
+        return call
+
+    for name in ("resize", "cvtColor", "rotate", "flip"):
+        monkeypatch.setattr(cv2, name, noted(getattr(cv2, name)))
+    raw = np.random.default_rng(3).integers(1, 256, (1001, 1502, channels), np.uint8)
+    frame = Framer(SourceConfig(kind="demo", rotate_deg=rotate_deg)).frame(raw, 0.0)
+    assert len(made) >= 3
+    assert frame.full.any()
+    assert frame.small.any()
+    frame.release()
+    assert not any(picture.any() for picture in (raw, *made))
