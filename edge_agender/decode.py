@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agender.geometry import iou
-from edge_agender.records import Array, Box
+from edge_agender.records import Array
 
 Floats = NDArray[np.float64]
 MIN_STRETCH = 0.05
@@ -82,15 +82,19 @@ def probability_of_two(pair: Array, wanted: int, logits: bool) -> float:
 
 def probability_of_one(value: float, low: float, high: float, logits: bool) -> float:
     """Return a number between `low` and `high`, or a logit, as a probability."""
-    part = float(sigmoid(np.asarray(value))) if logits else (value - low) / (high - low)
-    return min(max(part, 0.0), 1.0) if np.isfinite(part) else float("nan")
+    part = _sigmoid(value) if logits else (value - low) / (high - low)
+    return min(max(part, 0.0), 1.0) if math.isfinite(part) else float("nan")
 
 
 def temper(probability: float, temperature: float) -> float:
     """Return the probability with its logit divided by `temperature` (Guo et al. 2017)."""
     if temperature == 1.0 or not 0.0 < probability < 1.0:
         return probability
-    return float(sigmoid(np.asarray(logit(probability) / temperature)))
+    return _sigmoid(logit(probability) / temperature)
+
+
+def _sigmoid(value: float) -> float:
+    return 0.5 * (1 + math.tanh(0.5 * value))
 
 
 def distance_boxes(cells: NDArray[np.intp], distances: Array, columns: int, stride: int) -> Floats:
@@ -112,7 +116,7 @@ def suppress(boxes: Floats, scores: Floats, max_iou: float, limit: int = 300) ->
     if len(scores) < 2:
         return list(range(len(scores)))
     order = np.argsort(-scores, kind="stable")[:limit]
-    candidates = [Box(*row) for row in boxes[order].tolist()]
+    candidates = boxes[order]
     overlap = iou(candidates, candidates) > max_iou
     free = np.ones(len(order), bool)
     kept = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -60,9 +61,9 @@ def read_estimate(answers: Sequence[tuple[Outputs, Mapping[str, Array]]]) -> Est
             years_sd = read_deviation(tensors, outputs.age_sd)
         if outputs.gender:
             p_female = read_gender(tensors, outputs.gender)
-    if not (np.isfinite(years) and np.isfinite(p_female)):
+    if not (math.isfinite(years) and math.isfinite(p_female)):
         return None
-    return Estimate(min(max(years, 0.0), MAX_YEARS), years_sd if np.isfinite(years_sd) else float("nan"), p_female)
+    return Estimate(min(max(years, 0.0), MAX_YEARS), years_sd if math.isfinite(years_sd) else float("nan"), p_female)
 
 
 def read_age(tensors: Mapping[str, Array], spec: AgeOutput) -> tuple[float, float]:
@@ -91,7 +92,7 @@ def read_deviation(tensors: Mapping[str, Array], spec: DeviationOutput) -> float
     values = _values(tensors, spec)
     _expect(values, 1, spec.tensor)
     value = float(values[0]) * spec.multiply + spec.add
-    return float(np.exp(0.5 * min(value, 20.0))) if spec.decode == "log_variance" else max(value, 0.0)
+    return math.exp(0.5 * min(value, 20.0)) if spec.decode == "log_variance" else max(value, 0.0)
 
 
 def read_gender(tensors: Mapping[str, Array], spec: GenderOutput) -> float:

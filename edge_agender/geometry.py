@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agender.records import Box
+from edge_agender.records import Array, Box
 
 
-def iou(a: Sequence[Box], b: Sequence[Box]) -> NDArray[np.float64]:
-    """Return the intersection over union of every pair, shape (len(a), len(b))."""
-    if not a or not b:
+def iou(a: Sequence[Box] | Array, b: Sequence[Box] | Array) -> NDArray[np.float64]:
+    """Return the intersection over union of every pair, shape (len(a), len(b)); arrays are (n, 4) corners."""
+    if not len(a) or not len(b):
         return np.zeros((len(a), len(b)))
     left, right = np.asarray(a, float), np.asarray(b, float)
     low = np.maximum(left[:, None, :2], right[None, :, :2])
@@ -26,7 +27,7 @@ def iou(a: Sequence[Box], b: Sequence[Box]) -> NDArray[np.float64]:
 def clip(box: Box, width: int, height: int) -> Box | None:
     """Return the part of the box inside a width x height picture; None where less than a pixel is left."""
     inside = Box(max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, float(width)), min(box.y2, float(height)))
-    finite = all(np.isfinite(inside))
+    finite = all(map(math.isfinite, inside))
     return inside if finite and inside.width >= 1 and inside.height >= 1 else None
 
 

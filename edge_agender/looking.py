@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from edge_agender.records import Array, Picture
 
@@ -28,14 +29,14 @@ def frontalness(crop_luma: Picture) -> float:
     if crop_luma.shape != (_SIZE_PX, _SIZE_PX):
         crop_luma = np.asarray(cv2.resize(crop_luma, (_SIZE_PX, _SIZE_PX), interpolation=cv2.INTER_AREA), np.uint8)
     rows = _even_light(crop_luma)[_ROWS]
-    mirrored = rows[:, ::-1]
     middle = _SIZE_PX // 2
-    alike = 0.0
-    for axis in range(middle - _SHIFT_PX, middle + _SHIFT_PX + 1):
-        right = rows[:, axis : axis + _HALF_WIDTH_PX]
-        left = mirrored[:, _SIZE_PX - axis : _SIZE_PX - axis + _HALF_WIDTH_PX]
-        alike = max(alike, _correlation(left, right))
-    return min(alike, 1.0)
+    axes = np.arange(middle - _SHIFT_PX, middle + _SHIFT_PX + 1)
+    # (rows, axes, columns): to the right of each axis, and to its left as a mirror on it would show it.
+    right = sliding_window_view(rows, _HALF_WIDTH_PX, axis=1)[:, axes]
+    left = sliding_window_view(rows[:, ::-1], _HALF_WIDTH_PX, axis=1)[:, _SIZE_PX - axes]
+    alike, energy = _dot(left, right), _dot(left, left) * _dot(right, right)
+    best = np.divide(alike, np.sqrt(energy), out=np.zeros_like(alike), where=energy > 0).max()
+    return float(min(max(best, 0.0), 1.0))
 
 
 def _even_light(luma: Picture) -> Array:
@@ -46,6 +47,5 @@ def _even_light(luma: Picture) -> Array:
     return np.asarray(detail / (np.sqrt(np.maximum(variance, 0)) + _NOISE_LUMA))
 
 
-def _correlation(left: Array, right: Array) -> float:
-    energy = float(np.vdot(left, left)) * float(np.vdot(right, right))
-    return float(np.vdot(left, right)) / energy**0.5 if energy > 0 else 0.0
+def _dot(a: Array, b: Array) -> Array:
+    return np.asarray(np.einsum("rac,rac->a", a, b))

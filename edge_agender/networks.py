@@ -15,7 +15,7 @@ from edge_agender.model_input import as_tensor, picture_values, pixels, scaled
 from edge_agender.model_spec import InputSpec, ModelSpec, NetworkSpec
 from edge_agender.models import read_verified
 from edge_agender.records import Array, Picture
-from edge_agender.tflite import Network, Tensor, dequantize, quantize
+from edge_agender.tflite import Dequantizer, Network, Tensor, quantize
 
 
 class Runner(Protocol):
@@ -27,14 +27,14 @@ class TfliteRunner:
     def __init__(self, network: Network, spec: InputSpec) -> None:
         self._network, self._spec = network, spec
         self._encode = encoder(network.input, spec) if spec.fixed_scale else None
+        self._dequantize = Dequantizer(network.outputs)
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         if self._encode is None:
             value = quantize(picture_values(picture, self._spec), self._network.input)
         else:
             value = self._encode(pixels(picture, self._spec))
-        stored = self._network.run(as_tensor(value, "nhwc"))
-        return {name: dequantize(array, self._network.outputs[name]) for name, array in stored.items()}
+        return self._dequantize(self._network.run(as_tensor(value, "nhwc")))
 
 
 @dataclass(frozen=True)

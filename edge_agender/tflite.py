@@ -22,6 +22,8 @@ from edge_agender.records import Array
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 # What XNNPACK says of itself on stderr each time; it has no switch for it.
+# Numbers in all outputs together; above, joining them would copy more than it saves.
+_SMALL = 1024
 _CHATTER = (b"INFO: Created TensorFlow Lite", b"INFO: Initialized TensorFlow Lite")
 
 
@@ -57,6 +59,34 @@ def dequantize(stored: Array, tensor: Tensor) -> Array:
     values: Array = np.subtract(stored, tensor.zero_point, dtype=np.float32)
     values *= np.float32(tensor.scale)
     return values
+
+
+class Dequantizer:
+    """`dequantize` for all outputs of a network at once: for many small arrays, calls cost more than arithmetic."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+        sizes = [int(np.prod(tensor.shape)) for tensor in tensors.values()]
+        same = len({tensor.dtype for tensor in tensors.values()}) == 1
+        self._joint = same and all(tensor.quantized for tensor in tensors.values()) and sum(sizes) <= _SMALL
+        self._zero, self._scale = (
+            np.repeat(np.array([getattr(tensor, name) for tensor in tensors.values()], np.float32), sizes)
+            for name in ("zero_point", "scale")
+        )
+        ends = np.cumsum(sizes).tolist()
+        self._parts = [
+            (name, slice(end - size, end), tensor.shape)
+            for (name, tensor), size, end in zip(tensors.items(), sizes, ends, strict=True)
+        ]
+
+    def __call__(self, stored: Mapping[str, Array]) -> dict[str, Array]:
+        """Return float32 arrays by name for what `Network.run` returned."""
+        if not self._joint:
+            return {name: dequantize(array, self._tensors[name]) for name, array in stored.items()}
+        values = np.concatenate([stored[name].ravel() for name, _, _ in self._parts]).astype(np.float32)
+        values -= self._zero
+        values *= self._scale
+        return {name: values[part].reshape(shape) for name, part, shape in self._parts}
 
 
 class Network:

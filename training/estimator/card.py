@@ -1,7 +1,7 @@
 """The tables of the estimator's card, from what `edge-agender evaluate faces` printed:
 
-    edge-agender evaluate faces held/aaf.csv --root DATA > aaf.json; ...
-    python -m training.estimator.card aaf.json utkface.json > tables.md
+edge-agender evaluate faces held/aaf.csv --root DATA > aaf.json; ...
+python -m training.estimator.card aaf.json utkface.json > tables.md
 """
 
 from __future__ import annotations
