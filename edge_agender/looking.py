@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from edge_agender.records import Array, Picture
 
@@ -24,16 +23,24 @@ _CONTRAST_PX = 11
 _NOISE_LUMA = 4.0
 
 
+def _halves() -> tuple[Array, Array]:
+    """Return places in a flat crop (axes, pixels): left of each axis, as a mirror there shows it, and right of it."""
+    rows = np.arange(_SIZE_PX)[_ROWS, None] * _SIZE_PX
+    axes = _SIZE_PX // 2 + np.arange(-_SHIFT_PX, _SHIFT_PX + 1)[:, None, None]
+    away = np.arange(_HALF_WIDTH_PX)
+    left, right = ((rows + columns).reshape(len(axes), -1) for columns in (axes - 1 - away, axes + away))
+    return left, right
+
+
+_LEFT, _RIGHT = _halves()
+
+
 def frontalness(crop_luma: Picture) -> float:
     """Return 0 (turned away) to 1 (mirror-symmetric) for the luma of a face's crop (n, n), as crop_face cuts it."""
     if crop_luma.shape != (_SIZE_PX, _SIZE_PX):
         crop_luma = np.asarray(cv2.resize(crop_luma, (_SIZE_PX, _SIZE_PX), interpolation=cv2.INTER_AREA), np.uint8)
-    rows = _even_light(crop_luma)[_ROWS]
-    middle = _SIZE_PX // 2
-    axes = np.arange(middle - _SHIFT_PX, middle + _SHIFT_PX + 1)
-    # (rows, axes, columns): to the right of each axis, and to its left as a mirror on it would show it.
-    right = sliding_window_view(rows, _HALF_WIDTH_PX, axis=1)[:, axes]
-    left = sliding_window_view(rows[:, ::-1], _HALF_WIDTH_PX, axis=1)[:, _SIZE_PX - axes]
+    even = _even_light(crop_luma)
+    left, right = even.take(_LEFT), even.take(_RIGHT)
     alike, energy = _dot(left, right), _dot(left, left) * _dot(right, right)
     best = np.divide(alike, np.sqrt(energy), out=np.zeros_like(alike), where=energy > 0).max()
     return float(min(max(best, 0.0), 1.0))
@@ -48,4 +55,4 @@ def _even_light(luma: Picture) -> Array:
 
 
 def _dot(a: Array, b: Array) -> Array:
-    return np.asarray(np.einsum("rac,rac->a", a, b))
+    return np.asarray(np.einsum("ap,ap->a", a, b))
