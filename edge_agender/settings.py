@@ -18,6 +18,8 @@ from edge_agender.opening import parse_hours
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+# The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
+Answer = Annotated[float, Field(gt=0, le=20)]
 Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#/\x00][^+#\x00]*$")]
 TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^+#/\x00\s]+$")]
 
@@ -55,13 +57,13 @@ class Picamera2Config(Section):
     exposure_us: Annotated[int, Field(gt=0)] | None = None
     gain: Positive | None = None
     buffers: Annotated[int, Field(ge=2, le=8)] = 4
-    timeout_s: Positive = 5.0
+    timeout_s: Answer = 5.0
 
 
 class OpencvConfig(Section):
     uri: str | None = None
     pace: bool = True
-    timeout_s: Positive = 10.0
+    timeout_s: Answer = 10.0
     reconnect_max_s: Positive = 60.0
 
 

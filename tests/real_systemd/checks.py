@@ -236,7 +236,7 @@ def check_stalled_source(broker: Broker) -> None:
     server = f"/opt/edge-agender/bin/python3 {HERE}/stalling_camera.py"
     sh("systemd-run", "--unit=stalling-camera", *server.split())
     time.sleep(1)
-    configure(source={"kind": "opencv", "opencv": {"uri": "http://127.0.0.1:8090/", "timeout_s": 600}})
+    configure(source={"kind": "opencv", "opencv": {"uri": "http://127.0.0.1:8090/", "timeout_s": 20}})
     start("restart")
     restarts = int(show("NRestarts"))
     wait_for("restart", lambda: int(show("NRestarts")) > restarts)

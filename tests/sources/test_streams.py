@@ -128,6 +128,16 @@ def test_waiting_to_try_again_is_no_standstill(monkeypatch: pytest.MonkeyPatch) 
         assert not reader.is_alive()
 
 
+def test_no_timeout_that_may_be_set_is_longer_than_the_watchdogs_patience() -> None:
+    unit = (Path(__file__).parents[2] / "systemd" / "edge-agender.service").read_text()
+    watchdog_s = float(unit.partition("WatchdogSec=")[2].partition("\n")[0])
+    longest_s = 20.0
+    config("rtsp://camera/", longest_s)
+    with pytest.raises(ValueError, match="less than or equal"):
+        config("rtsp://camera/", longest_s + 0.1)
+    assert longest_s + module._STILL_WAITING_S < watchdog_s
+
+
 def test_stopping_does_not_wait_for_a_camera_that_says_nothing() -> None:
     camera = NetworkCamera(silent=True)
     with camera.on():

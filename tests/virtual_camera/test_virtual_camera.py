@@ -143,7 +143,7 @@ def test_a_sensor_that_stays_silent_ends_the_process(monkeypatch: pytest.MonkeyP
 def test_stop_ends_a_read_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pivirt.Pacer, "run", lambda self: None)
     stop = threading.Event()
-    with PicameraSource(config(picamera2={"timeout_s": 60.0}), stop) as source:
+    with PicameraSource(config(picamera2={"timeout_s": 20.0}), stop) as source:
         threading.Timer(0.3, stop.set).start()
         assert source.read() is None
 
