@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import sys
@@ -213,6 +214,10 @@ def configure_logging(level: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # A terminal that knows fewer letters shows a device's name with a question mark, rather than nothing at all.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     if "--benchmark" in words:
         words.remove("--benchmark")
         words.insert(0, "benchmark")

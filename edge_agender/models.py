@@ -116,7 +116,7 @@ def find_model(
     if name in load_manifest(shipped / PUBLISHED):
         raise ModelError(f"{name} is known but not installed: run 'edge-agender models add {name}'")
     close = get_close_matches(name, installed, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"installed here: {', '.join(sorted(installed)) or 'none'}"
+    hint = f"did you mean {close[0]}?" if close else f"installed here are {', '.join(sorted(installed)) or 'none'}"
     raise ModelError(f"there is no model {name!r}; {hint}")
 
 

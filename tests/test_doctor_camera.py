@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,23 @@ def test_the_running_service_has_the_camera(
         found, picture = examined(tmp_path, port, kind="picamera2")
     assert (found.state, picture.state) == (state, "skipped")
     assert says in found.finding
+
+
+def test_another_program_at_that_port_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(camera, "open_source", lambda _, stop: Fake(7, stop))
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "ok", "problem": {"of": "its own"}}')
+
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        found, _ = examined(tmp_path, other.server_port, kind="opencv", opencv={"uri": "/dev/video0"})
+        other.shutdown()
+    assert "running service" not in found.finding
 
 
 def test_a_service_that_only_just_began_is_given_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

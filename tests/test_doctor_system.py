@@ -180,6 +180,7 @@ def test_models_shipped_damaged_missing_and_not_installed(tmp_path: Path, monkey
     misspelt = examined("agender-ssrnot")["models"]
     assert "did you mean agender-ssrnet?" in misspelt.finding
     assert "models list" in str(misspelt.remedy)
+    assert "models list" in str(examined("nothing-like-it")["models"].remedy)
 
 
 def test_a_damaged_shipped_model_means_installing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from edge_agender.privacy_report.blocks import (
     Bullets,
     Code,
     Document,
+    Paragraph,
     Section,
     Strong,
     Table,
@@ -294,6 +295,10 @@ def test_the_cards_are_in_the_sheet_whole(tmp_path: Path) -> None:
 def test_a_model_without_a_card_says_that_its_errors_are_unknown(tmp_path: Path) -> None:
     told = sheet(tmp_path, "detector.kind=haar")
     assert "how wrong it is for which group is not known" in told
+
+
+def test_a_table_of_rules_alone_is_shown_as_it_is() -> None:
+    assert read_card("|---|\n") == (Paragraph(("|---|",)),)
 
 
 def test_a_card_of_every_kind_of_block() -> None:

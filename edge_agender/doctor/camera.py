@@ -114,7 +114,8 @@ def _ask_health(web: WebConfig) -> dict[str, str | None] | None:
     finally:
         connection.close()
     # Any program may listen on that port.
-    return told if isinstance(told, dict) and told.keys() == {"status", "problem"} else None
+    ours = isinstance(told, dict) and told.keys() == {"status", "problem"}
+    return told if ours and isinstance(told["problem"], str | None) else None
 
 
 def _switched_off(config: Config, place: Place) -> Result | None:

@@ -67,8 +67,8 @@ def _block(lines: list[str]) -> Block:
     kind = _kind(lines[0])
     if kind == "list":
         return Bullets(tuple(read_marks(line[2:]) for line in lines))
-    if kind == "table":
-        rows = [_cells(line) for line in lines if not _RULE.fullmatch(line)]
+    rows = [_cells(line) for line in lines if not _RULE.fullmatch(line)]
+    if kind == "table" and rows:
         width = len(rows[0])
         return Table(rows[0], tuple((row + ((),) * width)[:width] for row in rows[1:]))
     return Paragraph(read_marks(" ".join(lines)))

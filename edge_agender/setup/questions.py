@@ -58,7 +58,7 @@ def from_flags(draft: Draft, options: Namespace) -> Draft:
             draft = question.take(draft, given)
     if options.password_file is not None:
         if draft.config.mqtt.username is None:
-            raise UsageError("--password-file needs --user: a broker knows a password only with a name")
+            raise UsageError("--password-file: give --user too: a broker knows a password only with a name")
         draft = drafts.with_password(draft, passwords.read_from(options.password_file))
     return draft
 

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_agender.doctor.place import UNIT
 from edge_agender.errors import SetupError
 from edge_agender.terminal import clean
 
-UNIT = "edge-agender.service"
 OWN_PLACE = Path("etc/systemd/system") / UNIT
 PACKAGED_PLACES = tuple(Path(folder) / UNIT for folder in ("usr/lib/systemd/system", "lib/systemd/system"))
 SHIPPED_PREFIX = "/opt/edge-agender"

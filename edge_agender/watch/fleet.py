@@ -41,7 +41,6 @@ class DeviceState:
     throttled: bool = False
     window: LastWindow | None = None
     alarms: tuple[str, ...] = ()
-    heard_s: float = 0.0
     _frames_s: deque[float] = field(default_factory=lambda: deque(maxlen=256))
 
     @property
@@ -85,20 +84,17 @@ class Fleet:
     def __init__(self, prefix: str) -> None:
         self._start = prefix + "/"
         self._devices: dict[str, DeviceState] = {}
-        self.ignored = 0
 
     def devices(self) -> list[DeviceState]:
         return sorted(self._devices.values(), key=lambda device: device.name)
 
     def hear(self, topic: str, raw: bytes, now_s: float, utc_s: float, retained: bool = False) -> DeviceState | None:
-        """Take one message in and return its device; None, and counted in `ignored`, where it says nothing usable."""
+        """Take one message in and return its device; None where it says nothing usable."""
         level, _, kind = topic.removeprefix(self._start).rpartition("/")
         payload = _parse(raw)
         device = self._device(level) if payload is not None and kind in KINDS else None
         if device is None or payload is None:
-            self.ignored += 1
             return None
-        device.heard_s = now_s
         getattr(self, f"_{kind}")(device, payload, now_s)
         # What the broker kept for us says nothing about how long it takes; nor what the device kept.
         if not retained and payload.get("historical") is not True:

@@ -24,6 +24,10 @@ def broker_to_watch(options: Namespace, configured: MqttConfig) -> Iterator[Mqtt
         configured.model_dump() if same else {"prefix": configured.prefix, "protocol": configured.protocol}
     )
     data |= _given(options)
+    if options.password_file and data.get("username") is None:
+        raise UsageError(
+            f"--password-file {options.password_file}: give --user too: a broker knows a password only with a name"
+        )
     with ExitStack() as stack:
         if options.password_file:
             data["password_file"] = stack.enter_context(passwords.in_memory(passwords.read_from(options.password_file)))
