@@ -34,7 +34,9 @@ class TfliteRunner:
             value = quantize(picture_values(picture, self._spec), self._network.input)
         else:
             value = self._encode(pixels(picture, self._spec))
-        return self._dequantize(self._network.run(as_tensor(value, "nhwc")))
+        stored = self._network.run(as_tensor(value, "nhwc"))
+        value.fill(0)
+        return self._dequantize(stored)
 
 
 @dataclass(frozen=True)

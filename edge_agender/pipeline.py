@@ -118,24 +118,36 @@ class Pipeline:
             tracks = self._tracker.update(detections, frame.captured_s)
         seen = [track for track in tracks if track.seen]
         if seen:
-            self._estimate(frame, seen)
+            self._look_at(frame, seen)
         return tracks
 
-    def _estimate(self, frame: Frame, seen: Sequence[Track]) -> None:
+    def _look_at(self, frame: Frame, seen: Sequence[Track]) -> None:
+        """Crop the faces just found, learn from the crops, and overwrite them."""
         with self.times.measure("crop"):
             size, margin = self._estimator.crop_px, self._estimator.crop_margin
             crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
+        try:
+            self._estimate(seen, crops, self._judge(seen, crops))
+        finally:
+            _overwrite(crops)
+
+    def _judge(self, seen: Sequence[Track], crops: Sequence[Picture]) -> list[float]:
+        """Return each crop's quality; note which way the faces look, and for whoever aims, in what light."""
         with self.times.measure("judge"):
-            qualities = [
-                detail(track.found, track.score) * sharpness(crop) for track, crop in zip(seen, crops, strict=True)
-            ]
+            sharp = [sharpness(crop) for crop in crops]
             for track, crop in zip(seen, crops, strict=True):
-                track.frontal = frontalness(np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8))
+                luma = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+                track.frontal = frontalness(luma)
+                _overwrite([luma])
+            qualities = [detail(track.found, track.score) * each for track, each in zip(seen, sharp, strict=True)]
         if self.aiming:
             self.conditions = {
-                track.id: (2 * sharpness(crop) - 1, float(crop.mean()) / 255)
-                for track, crop in zip(seen, crops, strict=True)
+                track.id: (2 * each - 1, float(crop.mean()) / 255)
+                for track, each, crop in zip(seen, sharp, crops, strict=True)
             }
+        return qualities
+
+    def _estimate(self, seen: Sequence[Track], crops: Sequence[Picture], qualities: Sequence[float]) -> None:
         wanted = [i for i, track in enumerate(seen) if not self._spare_estimates or track.needs_estimate(qualities[i])]
         self.work.faces += len(seen)
         self.work.estimates += len(wanted)
@@ -145,6 +157,13 @@ class Pipeline:
             # Every other crop of a face is mirrored: the mean over both ways errs less, and costs nothing.
             views = [mirrored(crops[i]) if seen[i].estimates % 2 else crops[i] for i in wanted]
             estimates = self._estimator.estimate(views)
+            _overwrite(views)
         for i, estimate in zip(wanted, estimates, strict=True):
             if estimate is not None:
                 seen[i].add_estimate(estimate, qualities[i])
+
+
+def _overwrite(pictures: Sequence[Picture]) -> None:
+    """What a face looked like does not linger in free memory."""
+    for picture in pictures:
+        picture.fill(0)

@@ -77,7 +77,7 @@ def letterbox(luma: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
 def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25) -> Picture:
     """Cut the square round a face out of the full picture, scaled to (size, size, 3), B, G, R.
 
-    `margin` as in geometry.square. What lies outside the picture repeats its nearest edge.
+    `margin` as in geometry.square. What lies outside the picture repeats its nearest edge. Never a view of the picture.
     Raises ValueError for a box that does not touch the picture.
     """
     height, width = image_bgr.shape[:2]
@@ -96,7 +96,7 @@ def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25
     left, top = min(left, size - fitted[0]), min(top, size - fitted[1])
     scaled = resize(inside, fitted)
     if fitted == (size, size):
-        return scaled
+        return scaled.copy() if scaled is inside else scaled
     pad = (top, size - fitted[1] - top, left, size - fitted[0] - left)
     return np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
 

@@ -110,18 +110,22 @@ class Network:
             raise ModelError(f"{name}: has {len(inputs)} inputs, expected one picture")
         self.input = _tensor(inputs[0]["name"], inputs[0])
         self.outputs: Mapping[str, Tensor] = MappingProxyType(_named_outputs(self._interpreter))
+        self._blank = np.zeros(self.input.shape, self.input.dtype)
 
     def run(self, value: Array) -> dict[str, Array]:
         """Run once over an array of the input's shape and type; return each output as it is stored.
 
-        The arrays are copies: a view into the interpreter would change, or dangle, with its next run.
+        The arrays are copies: a view into the interpreter would change, or dangle, with its next run. The interpreter's
+        own copy of the input is overwritten afterwards: it is a picture.
         """
         try:
             self._interpreter.set_tensor(self.input.index, value)
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{self._name}: {_one_line(error)}") from None
-        return {name: self._interpreter.get_tensor(tensor.index) for name, tensor in self.outputs.items()}
+        outputs = {name: self._interpreter.get_tensor(tensor.index) for name, tensor in self.outputs.items()}
+        self._interpreter.set_tensor(self.input.index, self._blank)
+        return outputs
 
     def operators(self) -> list[str]:
         """Return the operators that run, in order; DELEGATE stands for those that XNNPACK took over."""

@@ -31,12 +31,14 @@ class ScriptedEstimator:
 
     def __init__(self, estimate: Estimate | None) -> None:
         self.estimate_of_all, self.crops = estimate, 0
-        self.last: Sequence[Picture] = []
+        self.last: Sequence[Picture] = []  # emptied by the pipeline when it returns
+        self.left_is_dark: list[bool] = []
 
     def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
         assert all(crop.shape == (64, 64, 3) for crop in crops)
         self.crops += len(crops)
         self.last = crops
+        self.left_is_dark += [bool(crop[:, :16].mean() < crop[:, -16:].mean()) for crop in crops]
         return [self.estimate_of_all] * len(crops)
 
 
@@ -65,17 +67,23 @@ def test_a_person_keeps_one_running_estimate() -> None:
     assert seen[-1].picture_px == (640, 480)
 
 
+def test_crops_are_overwritten_when_they_have_been_looked_at() -> None:
+    estimator = ScriptedEstimator(Estimate(30.0, 6.0, 0.9))
+    work = pipeline(ScriptedDetector([FACE]), estimator, spare=False)
+    for number in range(3):
+        work.process(frame(number, []))
+        assert all(not crop.any() for crop in estimator.last)
+    assert estimator.crops == 2
+
+
 def test_every_other_crop_of_a_face_is_mirrored() -> None:
     estimator = ScriptedEstimator(Estimate(30.0, 6.0, 0.9))
     work = pipeline(ScriptedDetector([FACE]), estimator, spare=False)
-    left_is_dark = []
     for number in range(6):
         picture = frame(number, [])
         picture.full[:, 250:] = 255
         work.process(picture)
-        if estimator.crops:
-            left_is_dark.append(bool(estimator.last[0][:, :16].mean() < estimator.last[0][:, -16:].mean()))
-    assert left_is_dark == [True, False, True, False, True]
+    assert estimator.left_is_dark == [True, False, True, False, True]
 
 
 def test_estimates_stop_when_they_say_nothing_new() -> None:

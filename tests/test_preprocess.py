@@ -81,3 +81,10 @@ def test_shrinking_averages() -> None:
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, ::2] = 255
     assert abs(int(resize(stripes, (16, 16)).mean()) - 127) <= 1
+
+
+def test_a_crop_is_never_a_part_of_the_picture() -> None:
+    picture = np.full((100, 100, 3), 9, np.uint8)
+    crop = crop_face(picture, Box(18, 18, 82, 82), 64, 0.0)
+    assert crop.shape == (64, 64, 3)
+    assert not np.may_share_memory(crop, picture)

@@ -147,3 +147,10 @@ def test_outputs_are_dequantized_together_as_they_are_alone(scale: float) -> Non
     assert together.keys() == tensors.keys()
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(together[name], dequantize(stored[name], tensor))
+
+
+def test_the_interpreter_keeps_no_picture() -> None:
+    network = Network(tiny_models.colour_means())
+    outputs = network.run(np.full(network.input.shape, 7, network.input.dtype))
+    assert outputs["means"].tolist() == [[7.0, 7.0, 7.0]]
+    assert not network._interpreter.get_tensor(network.input.index).any()

@@ -50,7 +50,9 @@ class SsdDetector:
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         canvas, factor = letterbox(frame.small, self._size)
-        outputs = self._network.run(self._encode(canvas)[None, :, :, None])
+        encoded = self._encode(canvas)
+        outputs = self._network.run(encoded[None, :, :, None])
+        encoded.fill(0)
         found = [candidates for each in self._maps if (candidates := self._candidates(outputs, each)) is not None]
         if not found:
             return []
