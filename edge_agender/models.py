@@ -150,7 +150,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     """Safe YAML, read by libyaml where there is one, without duplicate keys: the second would win unseen."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [str(key.value) for key, _ in node.value]
+        # What is no mapping, in spite of its tag, is refused below.
+        keys = [str(key.value) for key, _ in (node.value if isinstance(node, yaml.MappingNode) else ())]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
             raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {', '.join(sorted(twice))} is given twice")

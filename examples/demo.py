@@ -21,7 +21,7 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 60.0
 
 
 def free_port() -> int:
@@ -82,11 +82,13 @@ def wait_for_port(port: int) -> None:
     sys.exit(f"the broker did not open port {port} within {CONNECT_TIMEOUT_S:.0f} s")
 
 
-def print_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
-    print(message.topic, json.dumps(json.loads(message.payload)), flush=True)
+def subscriber(port: int, heard: threading.Event) -> mqtt.Client:
+    """Print what arrives; `heard` is set with the first message."""
 
+    def print_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        print(message.topic, json.dumps(json.loads(message.payload)), flush=True)
+        heard.set()
 
-def subscriber(port: int) -> mqtt.Client:
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
     client.on_message = print_message
     client.on_connect = lambda c, *_: c.subscribe("edge-agender/#")
@@ -111,21 +113,24 @@ def daemon_command(port: int, protocol: str) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, help="stop after this long; without it, on Ctrl-C")
+    parser.add_argument("--seconds", type=float, help="stop so long after the first message; without it, on Ctrl-C")
     seconds = parser.parse_args().seconds
     port = free_port()
     program = find_mosquitto()
     print(f"# broker: {'Mosquitto' if program else 'amqtt (MQTT 3.1.1)'} on 127.0.0.1:{port}; Ctrl-C stops", flush=True)
     with mosquitto(program, port) if program else amqtt(port):
         wait_for_port(port)
-        client = subscriber(port)
+        heard = threading.Event()
+        client = subscriber(port, heard)
         daemon = subprocess.Popen(daemon_command(port, "5" if program else "3.1.1"))
         try:
+            while daemon.poll() is None and not heard.wait(0.1):
+                pass
             daemon.wait(seconds)
             return daemon.returncode  # it ended by itself: its own message says why
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             daemon.terminate()
-            daemon.wait(5)
+            daemon.wait(30)
             time.sleep(0.2)  # the goodbye is still on its way to the subscriber
             return daemon.returncode
         finally:

@@ -159,7 +159,9 @@ def test_any_text_is_yaml_or_a_configuration_error(text: str) -> None:
 
 
 # Found by fuzzing (proofs/fuzz): PyYAML's constructors fail in their own ways on what does not fit an explicit tag.
-@pytest.mark.parametrize("value", ["!!int ''", "!!float ''", "!!bool maybe", "!!timestamp soon", "!unknown x"])
+@pytest.mark.parametrize(
+    "value", ["!!map [[1]]", "!!int ''", "!!float ''", "!!bool maybe", "!!timestamp soon", "!unknown x"]
+)
 def test_a_value_that_does_not_fit_its_tag_is_a_configuration_error(value: str) -> None:
     with pytest.raises(ConfigError, match=r"x: not valid YAML: line 1, column 8: "):
         parse_yaml(f"mqtt: [{value}]", "x")

@@ -205,7 +205,7 @@ def test_the_demo_shows_messages(environment: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "edge-agender/demo/status" in done.stdout, done.stdout + done.stderr
