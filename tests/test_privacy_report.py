@@ -30,7 +30,7 @@ from edge_agender.privacy_report.blocks import (
     text,
 )
 from edge_agender.privacy_report.cards import read_card
-from edge_agender.privacy_report.facts import facts_of
+from edge_agender.privacy_report.facts import _card, facts_of
 from edge_agender.privacy_report.proof import ProofResult, find_proof, read_proof
 from edge_agender.privacy_report.render import to_html, to_markdown
 from edge_agender.schemas.build import json_schemas
@@ -295,6 +295,13 @@ def test_the_cards_are_in_the_sheet_whole(tmp_path: Path) -> None:
 def test_a_model_without_a_card_says_that_its_errors_are_unknown(tmp_path: Path) -> None:
     told = sheet(tmp_path, "detector.kind=haar")
     assert "how wrong it is for which group is not known" in told
+
+
+def test_a_card_of_strangers_is_shown_or_missing_but_no_trouble(tmp_path: Path) -> None:
+    spec = models.find_model("face-ssd").model_copy(update={"folder": tmp_path, "card": "card.md"})
+    assert _card(spec) is None
+    (tmp_path / "card.md").write_bytes(b"caf\xe9")
+    assert _card(spec) == "caf\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_table_of_rules_alone_is_shown_as_it_is() -> None:

@@ -106,6 +106,7 @@ def test_the_password_may_come_from_standard_input(root: Path, monkeypatch: pyte
         ("--ca /nowhere.pem", 77, "No such file"),
         ("--ca ~nosuchuser/ca.pem", 77, "No such file"),
         ("--source ~nosuchuser/x.mp4", 65, "no such file"),
+        ("--source=", 65, "no such file"),
         ("--user lobby --password-file /nowhere", 77, "No such file"),
         ("--user lobby --password-file /dev/null", 77, "empty"),
         ("--password-file /etc/hostname", 64, "--user"),
@@ -163,13 +164,21 @@ def test_a_second_run_changes_nothing(root: Path, secret_file: Path, capsys: pyt
     assert written(root) == {CONFIG, PASSWORD}
 
 
-def test_a_configuration_that_cannot_be_used_is_kept_and_replaced(
+def test_a_configuration_that_cannot_be_used_is_replaced_by_nobody_but_a_person(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root / "etc/edge-agender").mkdir(parents=True)
     (root / CONFIG).write_text("mqtt: {hots: broker}\n")
-    assert by_flags(root, "--name", "lobby") == 0
-    assert "did you mean host" in capsys.readouterr().out
+    assert by_flags(root, "--name", "lobby") == 78
+    assert "did you mean host" in capsys.readouterr().err
+    assert written(root) == {CONFIG}
+    words = ("--name", "lobby", "--broker", "127.0.0.1", "--port", free_port(), "--source", "demo")
+    with typing(*asked(root, *words, "--user", "-", "--privacy", "aggregate")) as typist:
+        typist.wait_for("did you mean host")
+        typist.answer("encrypted", "no")
+        typist.answer("Keep", "y")
+        typist.answer("Write this", "y")
+        assert typist.end() == 0, typist.seen
     assert load(root / CONFIG).device.name == "lobby"
     assert [path.read_text() for path in (root / CONFIG).parent.glob("*.bak")] == ["mqtt: {hots: broker}\n"]
 

@@ -15,7 +15,7 @@ from unprivileged import folder_for_all, needs_root, nobody
 from edge_agender.cli import main
 from edge_agender.errors import CredentialError, SetupError
 from edge_agender.setup import run_setup, unit
-from edge_agender.setup.draft import CA_FILE, Draft, with_tls
+from edge_agender.setup.draft import CA_FILE, Draft, with_tls, with_user
 
 
 def test_an_authority_with_its_private_key_is_not_copied(tmp_path: Path) -> None:
@@ -24,6 +24,11 @@ def test_an_authority_with_its_private_key_is_not_copied(tmp_path: Path) -> None
     both.write_bytes((tmp_path / "ca.key").read_bytes() + authority.ca.read_bytes())
     with pytest.raises(CredentialError, match="private key"):
         with_tls(Draft(), str(both))
+
+
+@pytest.mark.parametrize("nobody_at_all", ["-", ""])
+def test_no_user_name_is_no_user(nobody_at_all: str) -> None:
+    assert with_user(Draft({"mqtt": {"username": "x"}}), nobody_at_all).config.mqtt.username is None
 
 
 def test_what_the_sandbox_hides_is_told_as_it_is_written_and_as_it_leads(

@@ -62,6 +62,8 @@ def _service(shown: dict[str, str]) -> Result:
         more = "run `sudo systemctl restart edge-agender`; `journalctl -eu edge-agender` tells more"
         finding = f"{state}, exit code {shown.get('ExecMainStatus')}"
         return Result("service", "failure", finding, f"{remedy} {more}.")
+    if shown.get("ActiveState") in ("activating", "reloading"):
+        return Result("service", "warning", state, "Wait a minute, and look again.")
     if shown.get("ActiveState") != "active":
         remedy = "Run `sudo systemctl enable --now edge-agender`."
         return Result("service", "warning", f"installed, but {state}", remedy)

@@ -178,9 +178,14 @@ def _model(task: str, name: str, config: Config) -> Model:
         spec = _find(name, config.models.public_key)
     except (ModelError, ConfigError) as error:
         return Model(task, name, None, None, str(error))
-    path = spec.folder / spec.card if spec.card else None
-    card = path.read_text(encoding="utf-8") if path and path.is_file() else None
-    return Model(task, name, spec, card)
+    return Model(task, name, spec, _card(spec))
+
+
+def _card(spec: ModelSpec) -> str | None:
+    try:
+        return (spec.folder / spec.card).read_text(encoding="utf-8", errors="replace") if spec.card else None
+    except OSError:
+        return None
 
 
 def _find(name: str, public_key: str | None) -> ModelSpec:

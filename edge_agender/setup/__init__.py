@@ -86,6 +86,9 @@ def _look(root: Path) -> Before:
 
 def _decide(options: Namespace, talk: Talk, before: Before, root: Path) -> Draft:
     if before.unusable is not None:
+        if options.yes:
+            # The defaults may tell more of people than what was meant by the file.
+            raise ConfigError(f"{before.unusable}\nmend this, move the file away, or run setup without --yes")
         talk.refuse(before.unusable)
         talk.say("This configuration cannot be used; it is kept, and a new one starts from the defaults.", "yellow")
     draft, place = from_flags(before.draft, options), Place(root)

@@ -87,8 +87,8 @@ def with_tls(draft: Draft, text: str) -> Draft:
 
 
 def with_user(draft: Draft, text: str) -> Draft:
-    """`-` is nobody. A new user leaves the old one's password behind."""
-    name = None if text == "-" else text
+    """`-` is nobody. A new user does not read the old one's password_file."""
+    name = None if text in ("-", "") else text
     if name == draft.config.mqtt.username:
         return draft
     return replace(draft.with_options({"mqtt.username": name, "mqtt.password_file": None}), password=None)
@@ -142,7 +142,8 @@ def _is_file(uri: str) -> bool:
 
 def _file_for_the_service(text: str) -> Path:
     path = _path(text)
-    if not _is_there(path):
+    # No text at all would be the folder that setup happens to run in.
+    if not text or not _is_there(path):
         known = (
             f"picamera2, demo, /dev/video0, an rtsp or http URL, a video, or pictures ({', '.join(PICTURE_SUFFIXES)})"
         )
