@@ -76,7 +76,7 @@ def read_password(config: MqttConfig) -> str | None:
         password = raw.decode().rstrip("\r\n")
     except OSError as error:
         raise CredentialError(
-            f"mqtt.password_file {path}: {error.strerror}: let this user read it, or use sudo"
+            f"mqtt.password_file {path}: {error.strerror}: give a file that this user may read, or use sudo"
         ) from None
     except UnicodeDecodeError:
         raise CredentialError(f"mqtt.password_file {path}: not UTF-8 text: put the password alone into it") from None
@@ -113,7 +113,9 @@ def _verifying_context(ca_file: Path | None) -> ssl.SSLContext:
     except ssl.SSLError:
         raise CredentialError(f"mqtt.tls.ca_file {ca_file}: holds no certificate in PEM form") from None
     except OSError as error:
-        raise CredentialError(f"mqtt.tls.ca_file {ca_file}: {error.strerror}: let this user read it") from None
+        raise CredentialError(
+            f"mqtt.tls.ca_file {ca_file}: {error.strerror}: give a file that this user may read"
+        ) from None
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

@@ -218,13 +218,18 @@ def test_a_stream_with_a_password_is_shown_masked_and_read_by_few(
     assert "another user, password" in shown.out
 
 
-def test_a_brokers_own_authority_is_copied_to_where_the_service_reads_it(root: Path, tmp_path: Path) -> None:
+def test_a_brokers_own_authority_is_copied_to_where_the_service_reads_it(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     authority = Authority(tmp_path / "ca")
     assert by_flags(root, "--ca", authority.ca) == 0
     assert str(load(root / CONFIG).mqtt.tls.ca_file) == "/etc/edge-agender/broker-ca.pem"
     copy = root / "etc/edge-agender/broker-ca.pem"
     assert copy.read_bytes() == authority.ca.read_bytes()
     assert mode(copy) == 0o644
+    capsys.readouterr()
+    assert by_flags(root) == 0
+    assert "nothing listens there" in capsys.readouterr().out, "the copy was not found below the root"
 
 
 # -- by questions

@@ -12,7 +12,7 @@ from edge_agender import passwords
 from edge_agender.broker import tls_context
 from edge_agender.config import PICTURE_SUFFIXES, apply_overrides, source_overrides, validate
 from edge_agender.errors import ConfigError, CredentialError, MediaError
-from edge_agender.settings import Config, TlsConfig
+from edge_agender.settings import Config, MqttConfig, TlsConfig
 from edge_agender.setup import unit
 
 # What setup asks for stands in the file even where it is the default: a later default must not change it.
@@ -34,13 +34,13 @@ class Draft:
     def config(self) -> Config:
         return validate(self.data, "setup")
 
-    @property
-    def trial(self) -> Config:
-        """The configuration as it works before its files are in place."""
+    def trial(self, root: Path) -> MqttConfig:
+        """The broker as it can be tried before the files are in place, or while their place is below a root."""
         mqtt = self.config.mqtt
-        if self.ca_from is not None:
-            mqtt = mqtt.model_copy(update={"tls": mqtt.tls.model_copy(update={"ca_file": self.ca_from})})
-        return self.config.model_copy(update={"mqtt": mqtt})
+        if mqtt.tls.ca_file != CA_FILE:
+            return mqtt
+        ca_file = self.ca_from or root / CA_FILE.relative_to("/")
+        return mqtt.model_copy(update={"tls": mqtt.tls.model_copy(update={"ca_file": ca_file})})
 
     def with_options(self, options: Mapping[str, object]) -> Draft:
         """Return a Draft with these options (by path) set; raise ConfigError where the settings refuse them."""

@@ -89,7 +89,7 @@ def ask_all(draft: Draft, options: Namespace, talk: Talk, place: Place) -> Draft
 
 def try_broker(draft: Draft, place: Place, talk: Talk) -> str | None:
     """Connect once with what is chosen; return why it does not work, in words, or None."""
-    mqtt = place.with_credentials(draft.trial.mqtt)
+    mqtt = place.with_credentials(draft.trial(place.root))
     talk.say(f"\ntrying {mqtt.host}:{mqtt.effective_port} ...")
     try:
         if draft.password is not None:
