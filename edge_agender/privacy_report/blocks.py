@@ -1,5 +1,4 @@
-"""What a document is made of: sections, paragraphs, lists and tables of words; written once, rendered as two "
-"formats."""
+"""What a document is made of: sections, paragraphs, lists and tables of words; written once, rendered twice."""
 
 from __future__ import annotations
 

@@ -11,8 +11,7 @@ _RULE = re.compile(r"\|(\s*:?-+:?\s*\|)+")
 
 
 def read_card(markdown: str) -> tuple[Block, ...]:
-    """Return a card's text as blocks: headings become sections, links their words; the title is left to the "
-    "caller."""
+    """Return a card's text as blocks: headings become sections, links their words; its title is left out."""
     blocks: list[Block] = []
     title: Words | None = None
     inner: list[Block] = []

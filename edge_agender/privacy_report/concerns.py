@@ -84,8 +84,7 @@ def _switches(facts: Facts) -> Iterator[Words]:
     if facts.networked_camera:
         yield say(
             "The camera sends its **pictures over the network** to this device. That way, and what the camera "
-            "itself stores, "
-            "is outside this software and this sheet."
+            "itself stores, is outside this software and this sheet."
         )
     if not schedule.hours:
         yield say("It measures around the clock: no opening hours are set (`schedule.hours`).")

@@ -1,5 +1,4 @@
-"""The draft of the notice for the wall: the first layer of what people must be told before they are in the "
-"picture."""
+"""The draft of the notice for the wall: the first layer of what people must be told before they are in view."""
 
 from __future__ import annotations
 
@@ -90,8 +89,7 @@ def _how_to_use(facts: Facts) -> Section:
         blocks += (
             lawyer(
                 "This camera sends its pictures over the network to the device, and may store them itself: 'no "
-                "picture is "
-                "stored or sent' is true of this software only. Change that sentence, or the camera."
+                "picture is stored or sent' is true of this software only. Change that sentence, or the camera."
             ),
         )
     return section("Before you hang this up (not part of the notice)", *blocks)

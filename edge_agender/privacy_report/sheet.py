@@ -1,5 +1,4 @@
-"""The data-flow sheet: what enters, what is computed, what leaves to whom, what is kept, how wrong it is, what "
-"proves it."""
+"""The data-flow sheet: what enters, what is computed, what leaves to whom, what is kept, how wrong it is, the proof."""
 
 from __future__ import annotations
 
@@ -259,8 +258,7 @@ def _not_processed() -> Section:
             "Nobody is known again: who leaves and returns is somebody new, and identities die with the process.",
             "No emotion, ethnicity, health, name, phone or card is derived or read.",
             "No message carries where in the picture somebody stood, or a number by which visits could be joined; "
-            "a visit "
-            "(level `viewer`) says near, mid or far.",
+            "a visit (level `viewer`) says near, mid or far.",
             "Nothing goes to the makers of this software or to a cloud: there is no destination but the broker above.",
         ),
         lawyer(
