@@ -15,7 +15,12 @@ pytest.importorskip("matplotlib", reason="training draws its curves with matplot
 from edge_agender import decode  # noqa: E402
 from training.detector import train as detector  # noqa: E402
 from training.estimator import train as estimator  # noqa: E402
+from training.estimator.calibrate import calibrated, fit_temperature  # noqa: E402
+from training.estimator.convert import build  # noqa: E402
 from training.estimator.data import SCALE, plain, warp  # noqa: E402
+from training.estimator.evaluate import predict_all, torch_predictor  # noqa: E402
+from training.estimator.fake_int8 import quantize_in_training  # noqa: E402
+from training.estimator.lessons import as_input  # noqa: E402
 from training.estimator.network import BINS, SSRNet, years  # noqa: E402
 
 
@@ -54,3 +59,32 @@ def test_an_unjittered_crop_is_the_middle_of_its_patch() -> None:
     assert (crop[:, :31] == 0).all()
     assert (crop[:, 33:] == 200).all()
     assert (warp(patch, 0.0, 1.0, (0.0, 0.0), True)[:, :31] == 200).all()
+
+
+def test_what_was_settled_with_rounding_can_be_calibrated_and_then_errs_as_it_says() -> None:
+    torch.manual_seed(0)
+    net, faces = SSRNet(), estimator.made_up(24, 0)
+    quantize_in_training(net)
+    told = SSRNet()
+    told.load_state_dict(calibrated(net.state_dict(), faces))
+    said, spread, _ = predict_all(torch_predictor(told), faces)
+    assert np.mean(((said - faces.years) / spread) ** 2) == pytest.approx(1, rel=0.01)
+
+
+def test_the_temperature_is_that_of_the_logits() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 20_000)
+    female = rng.random(20_000) < 1 / (1 + np.exp(-logits))
+    assert fit_temperature(1 / (1 + np.exp(-2 * logits)), female) == pytest.approx(2, rel=0.1)
+
+
+def test_keras_says_what_torch_does() -> None:
+    pytest.importorskip("keras", reason="conversion needs TensorFlow: pip install tensorflow")
+    torch.manual_seed(0)
+    net = SSRNet().eval()
+    crops = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    with torch.no_grad():
+        wanted = {name: value.numpy() for name, value in net(as_input(crops)).items()}
+    said = build(net.state_dict())((crops.astype(np.float32) - 128) / 64)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(np.asarray(said[name]), value, atol=1e-3)

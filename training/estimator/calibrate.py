@@ -12,6 +12,7 @@ from torch import Tensor
 
 from training.estimator.data import Faces
 from training.estimator.evaluate import predict_all, torch_predictor
+from training.estimator.fake_int8 import without_ranges
 from training.estimator.network import SSRNet
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 161)
@@ -19,7 +20,8 @@ YOUNGEST_YEARS = 4  # below, labels of gender are noise
 
 
 def calibrated(state: dict[str, Tensor], faces: Faces) -> dict[str, Tensor]:
-    """Return the weights (a plain SSRNet's) with both numbers folded in; says them on stdout."""
+    """Return the weights of an SSRNet, settled with rounding or not, with both numbers folded in; says them on stdout."""
+    state = without_ranges(state)
     net = SSRNet()
     net.load_state_dict(state)
     said, spread, p_female = predict_all(torch_predictor(net), faces)

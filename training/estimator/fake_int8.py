@@ -88,3 +88,8 @@ def quantize_in_training(model: nn.Module) -> None:
             layers[name] = RoundedConv(unit)
         elif isinstance(unit, nn.Linear):
             layers[name] = RoundedDense(unit)
+
+
+def without_ranges(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a rounded SSRNet as those of a plain one; a plain one's as they are."""
+    return {name: value for name, value in state.items() if ".range." not in name}
