@@ -63,7 +63,10 @@ class Cadence:
         return self._gate.mean_luma
 
     def due(self, small: Picture, now_s: float, *, people: bool) -> bool:
-        """True where this frame should be searched for faces. `people`: somebody is being tracked."""
+        """True where this frame should be searched for faces. `people`: somebody is being tracked.
+
+        `now_s` must not run backwards.
+        """
         self.frames += 1
         # Motion in a frame that was passed over still counts: the next one due is searched because of it.
         self._pending_motion |= self._gate.moved(small, now_s)

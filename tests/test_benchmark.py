@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -10,6 +11,8 @@ from edge_agender import benchmark, benchmark_models
 from edge_agender.benchmark_report import Report, as_json, as_table, compare, latency, read, schema_text
 from edge_agender.config import load
 from edge_agender.errors import UsageError
+from edge_agender.records import Frame
+from edge_agender.stages import StageTimes
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,3 +80,23 @@ def test_reports_are_read_back(report: Report, tmp_path: Path) -> None:
 def test_percentiles_of_known_durations() -> None:
     found = latency([i / 1000 for i in range(1, 101)], 0.1)
     assert (found.median_ms, found.p95_ms, found.p99_ms, found.share) == (51.0, 96.0, 100.0, 0.51)
+
+
+def test_a_recording_shown_again_does_not_turn_time_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recording:
+        def __init__(self) -> None:
+            self._left = 3
+
+        def read(self) -> Frame | None:
+            self._left -= 1
+            picture = np.zeros((240, 320, 3), np.uint8)
+            return Frame(0, 100 - self._left, 0.0, picture[:, :, 0], picture) if self._left >= 0 else None
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(benchmark, "open_source", lambda _config, _stop: Recording())
+    bench = benchmark.Bench(load(None, []).model_copy(update={"gating": benchmark.NO_GATING}), StageTimes())
+    for _ in range(8):
+        bench.step()
+    assert bench.pipeline.work.searches == 8
