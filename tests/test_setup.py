@@ -127,6 +127,7 @@ def test_without_a_terminal_it_asks_for_yes_and_without_root_for_sudo(
     assert main(["setup", "--root", str(root)]) == 64
     assert "--yes" in capsys.readouterr().err
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("edge_agender.setup.write_all", lambda *_: pytest.fail("this machine's /etc would be written"))
     assert main(["setup", "--yes"]) == 73
     assert "sudo" in capsys.readouterr().err
 

@@ -59,6 +59,8 @@ def test_the_system_by_another_name_is_the_system(
     other: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    # Who runs the tests may be root, whose /etc is not the test's.
+    monkeypatch.setattr("edge_agender.setup.write_all", lambda *_: pytest.fail("it would be written"))
     monkeypatch.chdir("/")
     assert main(["setup", "--yes", "--root", other]) == 73
     assert "sudo" in capsys.readouterr().err
