@@ -6,19 +6,26 @@ import cv2
 import numpy as np
 
 from edge_agender.model_spec import InputSpec
-from edge_agender.preprocess import resize
+from edge_agender.preprocess import forget, resize
 from edge_agender.records import Array, Picture
 
 
 def picture_values(picture: Picture, spec: InputSpec) -> Array:
     """Return a B, G, R or grey picture as float32 values (height, width, channels), scaled as the network wants."""
-    return scaled(pixels(picture, spec).astype(np.float32), spec)
+    sized = pixels(picture, spec)
+    plain = sized.astype(np.float32)
+    forget(sized, picture)
+    values = scaled(plain, spec)
+    forget(plain, values)
+    return values
 
 
 def pixels(picture: Picture, spec: InputSpec) -> Picture:
     """Return a B, G, R or grey picture in the size and the colours that the network wants, not yet scaled."""
     sized = picture if picture.shape[1::-1] == spec.size else resize(picture, spec.size)
-    return in_colour(sized, spec.colour)
+    coloured = in_colour(sized, spec.colour)
+    forget(sized, picture, coloured)
+    return coloured
 
 
 def scaled(values: Array, spec: InputSpec) -> Array:

@@ -14,6 +14,7 @@ from edge_agender.errors import ModelError
 from edge_agender.model_input import as_tensor, picture_values, pixels, scaled
 from edge_agender.model_spec import InputSpec, ModelSpec, NetworkSpec
 from edge_agender.models import read_verified
+from edge_agender.preprocess import forget
 from edge_agender.records import Array, Picture
 from edge_agender.tflite import Dequantizer, Network, Tensor, quantize
 
@@ -31,12 +32,13 @@ class TfliteRunner:
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         if self._encode is None:
-            value = quantize(picture_values(picture, self._spec), self._network.input)
+            values = picture_values(picture, self._spec)
+            stored = quantize(values, self._network.input)
         else:
-            value = self._encode(pixels(picture, self._spec))
-        stored = self._network.run(as_tensor(value, "nhwc"))
-        value.fill(0)
-        return self._dequantize(stored)
+            values = pixels(picture, self._spec)
+            stored = self._encode(values)
+        forget(values, picture, stored)
+        return self._dequantize(_run_once(self._network, stored, "nhwc"))
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,16 @@ class DnnRunner:
     spec: InputSpec
 
     def feed(self, picture: Picture) -> dict[str, Array]:
-        return self.network.run(as_tensor(picture_values(picture, self.spec), self.spec.layout))
+        return _run_once(self.network, picture_values(picture, self.spec), self.spec.layout)
+
+
+def _run_once(network: Network | DnnNetwork, value: Array, layout: str) -> dict[str, Array]:
+    """Run over (h, w, c) values in the network's own type, and overwrite them."""
+    tensor = as_tensor(value, layout)
+    outputs = network.run(tensor)
+    forget(value, tensor)
+    tensor.fill(0)
+    return outputs
 
 
 def lookup_table(tensor: Tensor, spec: InputSpec) -> Array:

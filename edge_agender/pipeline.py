@@ -156,8 +156,10 @@ class Pipeline:
         with self.times.measure("estimate"):
             # Every other crop of a face is mirrored: the mean over both ways errs less, and costs nothing.
             views = [mirrored(crops[i]) if seen[i].estimates % 2 else crops[i] for i in wanted]
-            estimates = self._estimator.estimate(views)
-            _overwrite(views)
+            try:
+                estimates = self._estimator.estimate(views)
+            finally:
+                _overwrite(views)
         for i, estimate in zip(wanted, estimates, strict=True):
             if estimate is not None:
                 seen[i].add_estimate(estimate, qualities[i])

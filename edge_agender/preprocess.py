@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from edge_agender.geometry import square
-from edge_agender.records import Box, Picture
+from edge_agender.records import Array, Box, Picture
 
 # Luma of what lies outside the picture when its aspect ratio is not the network's: mid grey, neither dark nor light.
 LETTERBOX_LUMA = 114
@@ -22,19 +22,19 @@ def resize(image: Picture, size: tuple[int, int]) -> Picture:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         even = image.shape[1] % 2 == image.shape[0] % 2 == 0
         halved = cv2.resize(image, half, interpolation=cv2.INTER_AREA if even else cv2.INTER_LINEAR)
-        _forget(image, given)
+        forget(image, given)
         image = np.asarray(halved, np.uint8)
     if image.shape[1::-1] == (width, height):
         return image
     shrinks = image.shape[1] > width or image.shape[0] > height
     out = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    _forget(image, given)
+    forget(image, given)
     return np.asarray(out, np.uint8)
 
 
-def _forget(between: Picture, given: Picture) -> None:
-    """Overwrite a picture that was only a step on the way: nobody else would."""
-    if between is not given:
+def forget(between: Array, *kept: Array) -> None:
+    """Overwrite a picture that was only a step on the way, unless it is a view of what is kept: nobody else would."""
+    if not any(np.may_share_memory(between, each) for each in kept):
         between.fill(0)
 
 
@@ -55,7 +55,7 @@ def small_luma(image_bgr: Picture, size: tuple[int, int]) -> Picture:
     # Shrink first: converting the full picture to grey would cost more than all the rest.
     scaled = resize(image_bgr, fitted) if fitted != (width, height) else image_bgr
     luma = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), np.uint8)
-    _forget(scaled, image_bgr)
+    forget(scaled, image_bgr)
     return luma
 
 
@@ -70,7 +70,9 @@ def letterbox(luma: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
     factor = min(width / luma.shape[1], height / luma.shape[0])
     fitted = (max(round(luma.shape[1] * factor), 1), max(round(luma.shape[0] * factor), 1))
     canvas = np.full((height, width), LETTERBOX_LUMA, np.uint8)
-    canvas[: fitted[1], : fitted[0]] = resize(luma, fitted) if factor != 1 else luma
+    scaled = resize(luma, fitted)
+    canvas[: fitted[1], : fitted[0]] = scaled
+    forget(scaled, luma)
     return canvas, factor
 
 
@@ -98,7 +100,9 @@ def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25
     if fitted == (size, size):
         return scaled.copy() if scaled is inside else scaled
     pad = (top, size - fitted[1] - top, left, size - fitted[0] - left)
-    return np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    padded = np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    forget(scaled, inside)
+    return padded
 
 
 def mirrored(crop: Picture) -> Picture:

@@ -21,9 +21,9 @@ from edge_agender.errors import ModelError
 from edge_agender.records import Array
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
-# What XNNPACK says of itself on stderr each time; it has no switch for it.
 # Numbers in all outputs together; above, joining them would copy more than it saves.
 _SMALL = 1024
+# What XNNPACK says of itself on stderr each time; it has no switch for it.
 _CHATTER = (b"INFO: Created TensorFlow Lite", b"INFO: Initialized TensorFlow Lite")
 
 

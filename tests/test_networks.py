@@ -6,7 +6,7 @@ from edge_agender import models
 from edge_agender.errors import ModelError
 from edge_agender.model_input import picture_values
 from edge_agender.model_spec import InputSpec
-from edge_agender.networks import TfliteRunner, check_input, encoder, lookup_table, open_runner
+from edge_agender.networks import DnnRunner, TfliteRunner, check_input, encoder, lookup_table, open_runner
 from edge_agender.tflite import Network, Tensor, quantize
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -28,6 +28,29 @@ def test_a_look_up_scales_as_arithmetic_does(scaling, colour):
     runner = TfliteRunner(Network(tiny_models.colour_means()), spec)
     expected = picture_values(PICTURE, spec).mean((0, 1))
     np.testing.assert_allclose(runner.feed(PICTURE)["means"][0], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 10)])
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("colour", ["bgr", "rgb"])
+@pytest.mark.parametrize("scaling", SCALES, ids=lambda scaling: scaling["scale"])
+def test_what_a_network_was_fed_is_overwritten_and_the_picture_is_not(scaling, colour, layout, size):
+    spec = InputSpec(size=size, colour=colour, layout=layout, **scaling)
+    fed = []
+
+    class Net:
+        input = Tensor("picture", 0, spec.shape, np.dtype(np.float32), 0.0, 0)
+        outputs = {}  # noqa: RUF012
+
+        def run(self, value):
+            assert value.any()
+            fed.append(value)
+            return {}
+
+    picture = PICTURE.copy()
+    (TfliteRunner if layout == "nhwc" else DnnRunner)(Net(), spec).feed(picture)
+    assert (picture == PICTURE).all()
+    assert not fed[0].any()
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (8, 8, 3), (30, 20, 3), (1, 1, 3)])

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
 
+from edge_agender.model_input import picture_values, pixels
+from edge_agender.model_spec import InputSpec
 from edge_agender.preprocess import crop_face, letterbox, resize, small_luma, to_bgr
-from edge_agender.records import Box
+from edge_agender.records import Array, Box
 
 
 def gradient(height: int, width: int) -> np.ndarray:
@@ -33,6 +39,47 @@ def test_what_lies_outside_repeats_the_edge() -> None:
     crop = crop_face(image, Box(-20, 30, 20, 70), 64, 0.0)
     assert (crop[:, :30] == 200).all()
     assert (crop[:, 42:] == 10).all()
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Array]:
+    """Every picture that OpenCV makes, as it is made."""
+    pictures: list[Array] = []
+
+    def recorded(work: Callable[..., Array]) -> Callable[..., Array]:
+        def call(*args: Any, **options: Any) -> Array:
+            pictures.append(work(*args, **options))
+            return pictures[-1]
+
+        return call
+
+    for name in ("resize", "cvtColor", "copyMakeBorder"):
+        monkeypatch.setattr(cv2, name, recorded(getattr(cv2, name)))
+    return pictures
+
+
+BRIGHT = np.full((300, 400, 3), 200, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda picture: crop_face(picture, Box(-40, -40, 200, 200), 64, 0.2),
+        lambda picture: crop_face(picture, Box(40, 40, 290, 290), 64, 0.2),
+        lambda picture: small_luma(picture, (320, 240)),
+        lambda picture: letterbox(picture[:, :, 0], (160, 160))[0],
+        lambda picture: pixels(picture, InputSpec(size=(100, 70), colour="rgb")),
+        lambda picture: pixels(picture, InputSpec(size=(100, 70), colour="grey")),
+        lambda picture: picture_values(picture, InputSpec(size=(100, 70), colour="bgr", scale="unit")),
+    ],
+)
+def test_steps_on_the_way_are_overwritten_and_nothing_else(make: Callable[[Array], Array], made: list[Array]) -> None:
+    picture = BRIGHT.copy()
+    result = make(picture)
+    assert result.any()
+    assert (picture == BRIGHT).all()
+    assert made
+    assert not any(step.any() for step in made if not np.may_share_memory(step, result))
 
 
 def test_a_box_beside_the_picture_is_an_error() -> None:

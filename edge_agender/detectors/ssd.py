@@ -12,7 +12,7 @@ from edge_agender.errors import ModelError
 from edge_agender.model_spec import Level, ModelSpec
 from edge_agender.models import find_model
 from edge_agender.networks import encoder, open_tflite
-from edge_agender.preprocess import letterbox
+from edge_agender.preprocess import forget, letterbox
 from edge_agender.records import Array, Detection, Frame
 from edge_agender.settings import DetectorConfig
 from edge_agender.tflite import Tensor, dequantize
@@ -51,6 +51,7 @@ class SsdDetector:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         canvas, factor = letterbox(frame.small, self._size)
         encoded = self._encode(canvas)
+        forget(canvas, frame.small)
         outputs = self._network.run(encoded[None, :, :, None])
         encoded.fill(0)
         found = [candidates for each in self._maps if (candidates := self._candidates(outputs, each)) is not None]
