@@ -16,7 +16,7 @@ help: ## this list
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edge-agender needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: sudo apt install python3-venv"; exit 1; }
-	@echo "installing edge-agender into $(VENV) ..."
+	@echo "installing edge-agender into $(VENV): over 100 MB to fetch the first time, some minutes on a slow line ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
 	@touch $@
 

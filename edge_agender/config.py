@@ -13,13 +13,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from edge_agender.errors import ConfigError
-from edge_agender.settings import Config
+from edge_agender.settings import TOPIC, TOPIC_LEVEL, Config
 
 # A configuration is a page of text; anything larger is the wrong file, and YAML aliases could make it explode.
 MAX_BYTES = 256 * 1024
 # What an error message may repeat: words and numbers, but nothing that has a place for credentials (user:word@host).
 _PLAIN_TEXT = re.compile(r"[\w .,/+-]{0,40}")
 _QUOTED = re.compile(r"'[^'<][^']+'")
+_IN_WORDS = {
+    TOPIC: "be a topic without + and # that does not begin with /",
+    TOPIC_LEVEL: "be one word without spaces, /, + and #, such as lobby-3",
+}
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
@@ -123,7 +127,9 @@ def _explain(mistake: dict[str, Any]) -> str:
         return f"{where}: {context['error']}"
     if kind == "model_type":
         return f"{where}: must be a section with options below it, not {_shown(mistake)}"
-    text = str(mistake["msg"]).removeprefix("Input ").removeprefix("should ")
+    if kind == "string_pattern_mismatch":
+        return f"{where}: must {_IN_WORDS[context['pattern']]}, not {_shown(mistake)}"
+    text = str(mistake["msg"]).removeprefix("String ").removeprefix("Input ").removeprefix("should ")
     return f"{where}: must {text}, not {_shown(mistake)}"
 
 

@@ -35,7 +35,11 @@ class AimFace:
 
 @dataclass(frozen=True, slots=True)
 class WindowSummary:
-    """One released window, after suppression: gender -> age band -> viewers, None where a cell is withheld."""
+    """One released window, after suppression.
+
+    `cells` is gender -> age band -> viewers. A cell that is None, or not there, is withheld or empty; `suppressed`
+    is how many viewers are in the withheld ones.
+    """
 
     start_utc_s: float
     length_s: float
@@ -43,6 +47,7 @@ class WindowSummary:
     opportunities: int | None
     attention_s: float | None
     cells: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
+    suppressed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,4 +142,5 @@ def _summary(window: Window) -> WindowSummary:
         opportunities=window.opportunities_to_see,
         attention_s=window.attention_total_s if window.attention_viewers else None,
         cells=cells,
+        suppressed=window.demographics.suppressed if window.demographics else 0,
     )

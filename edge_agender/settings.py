@@ -20,8 +20,9 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 # The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
 Answer = Annotated[float, Field(gt=0, le=20)]
-Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^+#/\x00][^+#\x00]*$")]
-TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^+#/\x00\s]+$")]
+TOPIC, TOPIC_LEVEL = r"^[^+#/\x00][^+#\x00]*$", r"^[^+#/\x00\s]+$"
+Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=TOPIC)]
+TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=TOPIC_LEVEL)]
 
 
 class Section(BaseModel):

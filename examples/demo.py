@@ -97,8 +97,12 @@ def subscriber(port: int, heard: threading.Event) -> mqtt.Client:
     return client
 
 
-def daemon_command(port: int, protocol: str) -> list[str]:
+def daemon_command(port: int, protocol: str, folder: Path) -> list[str]:
+    """Return the command that runs the daemon by these options alone, whatever this machine's configuration says."""
+    config = folder / "config.yaml"
+    config.touch()
     options = [
+        f"outbox.path={folder}",
         "device.name=demo",
         "source.kind=demo",
         "mqtt.host=127.0.0.1",
@@ -108,7 +112,8 @@ def daemon_command(port: int, protocol: str) -> list[str]:
         "publish.max_rate_hz=2",
         "publish.health_s=10",
     ]
-    return [sys.executable, "-m", "edge_agender", "run", *(word for option in options for word in ("--set", option))]
+    command = [sys.executable, "-m", "edge_agender", "run", "--config", str(config)]
+    return [*command, *(word for option in options for word in ("--set", option))]
 
 
 def main() -> int:
@@ -118,11 +123,11 @@ def main() -> int:
     port = free_port()
     program = find_mosquitto()
     print(f"# broker: {'Mosquitto' if program else 'amqtt (MQTT 3.1.1)'} on 127.0.0.1:{port}; Ctrl-C stops", flush=True)
-    with mosquitto(program, port) if program else amqtt(port):
+    with tempfile.TemporaryDirectory() as folder, mosquitto(program, port) if program else amqtt(port):
         wait_for_port(port)
         heard = threading.Event()
         client = subscriber(port, heard)
-        daemon = subprocess.Popen(daemon_command(port, "5" if program else "3.1.1"))
+        daemon = subprocess.Popen(daemon_command(port, "5" if program else "3.1.1", Path(folder)))
         try:
             while daemon.poll() is None and not heard.wait(0.1):
                 pass

@@ -34,16 +34,18 @@ mqtt: {hots: broker, port: 99999}
 source: {kind: camera}
 detector: {nms_iou: wide}
 tracking: 3
+device: {name: lobby 3}
 audience: {age_bands: [20, 10]}
 """,
     )
     text = "\n".join(lines)
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert "mqtt.hots: unknown option; did you mean host?" in text
     assert "mqtt.port: must be less than or equal to 65535" in text
     assert "source.kind: must be one of 'picamera2', 'opencv', 'images' or 'demo'" in text
     assert "detector.nms_iou: must be a valid number" in text
     assert "tracking: must be a section" in text
+    assert "device.name: must be one word without spaces, /, + and #, such as lobby-3, not 'lobby 3'" in text
     assert "audience.age_bands" in text
     assert all(str(tmp_path) in line for line in lines)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -51,6 +53,25 @@ def test_the_subscriber_prints_frames_and_windows(broker: Broker, tmp_path: Path
     lines = sorted(output.read_text().splitlines())
     assert lines[0].startswith("lobby: 3 here: unknown 9.0, female 30.0, unknown None")
     assert lines[1].startswith("lobby: 8 viewers from 2023-11-15T12:00:00.000Z")
+
+
+@needs_mosquitto
+def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mqtt: {username: entrance, tls: {}}\n")
+    home, output = tmp_path / "home", tmp_path / "output"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    environment |= {"EDGE_AGENDER_CONFIG": str(tmp_path / "config.yaml"), "HOME": str(home)}
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / "demo.py")], stdout=file, stderr=subprocess.STDOUT, env=environment
+        )
+    try:
+        wait_until(lambda: "edge-agender/demo/frame" in output.read_text(), what="a frame of the demo")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert list(home.iterdir()) == []
 
 
 def commands() -> list[str]:

@@ -92,6 +92,21 @@ def test_the_charts_show_the_released_figures(window: Browser, page: StatusServe
     assert rows == [["Age", "female", "male"], ["18-24", "11", "0"], ["25-34", "withheld", "10"]]
 
 
+def test_groups_too_small_to_be_told_are_told_as_such(window: Browser, page: StatusServer, live: LiveState) -> None:
+    told = {"female": {"25-34": 6}, "male": {"18-24": 5}}
+    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 15, 15, 9.0, told, suppressed=4),)))
+    show(window, page)
+    eventually(lambda: window.text("suppressed").startswith("4 more viewers"))
+    rows = "return [...document.querySelectorAll('#table-cells td')].map(cell => cell.textContent)"
+    assert window.run(rows) == ["withheld", "5", "6", "withheld"]
+    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 1, 1, 9.0, {}, suppressed=1),)))
+    eventually(lambda: window.text("suppressed").startswith("1 more viewer in"))
+    assert window.run("return document.getElementById('chart-cells').getBoundingClientRect().height") == 0
+    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 11, 11, 9.0, told),)))
+    eventually(lambda: window.text("suppressed") == "")
+    assert window.run(rows) == ["0", "5", "6", "0"]
+
+
 def test_ages_stand_in_their_order_however_they_come(window: Browser, page: StatusServer, live: LiveState) -> None:
     cells = {"unknown": {"65+": 2}, "male": {"unknown": 1, "25-34": 3}, "female": {"13-17": 1, "0-12": 4, "55-64": 1}}
     live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 12, 12, 9.0, cells),)))
@@ -161,6 +176,7 @@ def test_it_fits_a_phone_in_light_and_dark(window: Browser, page: StatusServer, 
             shown = "rules" if view else "table-cells"
             eventually(lambda shown=shown: window.text(shown))
             assert window.run("return document.documentElement.scrollWidth") <= 320
+            assert window.run("return document.getElementById('faces').offsetWidth") <= 320
             assert window.run(CONTRAST) == []
     finally:
         window.command("Emulation.clearDeviceMetricsOverride")

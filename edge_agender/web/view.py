@@ -90,6 +90,7 @@ def _window(window: WindowSummary) -> dict[str, Any]:
         "opportunities": window.opportunities,
         "attention_s": _rounded(window.attention_s, 1),
         "cells": {gender: dict(bands) for gender, bands in window.cells.items()},
+        "suppressed": window.suppressed,
     }
 
 

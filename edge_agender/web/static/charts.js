@@ -70,7 +70,13 @@ function sums(windows) {
   // Cells come in the order in which they first occurred.
   bands.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   genders.sort();
-  return { bands, genders, cell: (gender, band) => total.get(`${gender} ${band}`) ?? { count: 0, withheld: false } };
+  // A window tells no cell that is withheld: one that is missing is empty, or too small to be told.
+  const missing = (key) => windows.some((w) => w.suppressed > 0 && !(key[1] in (w.cells[key[0]] ?? {})));
+  const cell = (gender, band) => {
+    const found = total.get(`${gender} ${band}`), withheld = missing([gender, band]);
+    return found ? { count: found.count, withheld: found.withheld || withheld } : { count: withheld ? null : 0, withheld };
+  };
+  return { bands, genders, cell };
 }
 
 export function cellsChart(svg, table, windows) {
@@ -79,6 +85,7 @@ export function cellsChart(svg, table, windows) {
   const group = line * Math.max(genders.length, 1) + gap;
   const colours = ["first", "second", "third"];
   const most = Math.max(1, ...bands.flatMap((band) => genders.map((gender) => cell(gender, band).count ?? 0)));
+  svg.toggleAttribute("hidden", bands.length === 0);
   svg.setAttribute("viewBox", `0 0 ${width} ${top + bands.length * group + 4}`);
   svg.replaceChildren();
   genders.forEach((gender, i) => {

@@ -87,6 +87,9 @@ function showWindows(windows) {
   byId("charts").hidden = windows.length === 0;
   viewersChart(byId("chart-viewers"), byId("table-viewers"), windows);
   cellsChart(byId("chart-cells"), byId("table-cells"), windows);
+  const suppressed = windows.reduce((sum, one) => sum + one.suppressed, 0);
+  byId("suppressed").textContent = suppressed
+    ? `${suppressed} more ${suppressed === 1 ? "viewer" : "viewers"} in groups too small to be told (privacy.min_cell).` : "";
 }
 
 const STROKES = { ok: ["#66d18b", []], warning: ["#f0b357", [9, 5]], failure: ["#ff8d85", [2, 4]], unknown: ["#a5b3b0", []] };
