@@ -20,7 +20,7 @@ YOUNGEST_YEARS = 4  # below, labels of gender are noise
 
 
 def calibrated(state: dict[str, Tensor], faces: Faces) -> dict[str, Tensor]:
-    """Return an SSRNet's weights, settled with rounding or not, with both numbers folded in; says them on stdout."""
+    """Return an SSRNet's weights, settled with rounding or not, with both numbers folded in; prints them."""
     state = without_ranges(state)
     net = SSRNet()
     net.load_state_dict(state)
