@@ -24,9 +24,13 @@ import paho.mqtt.client as mqtt
 CONNECT_TIMEOUT_S = 60.0
 
 
-def free_port() -> int:
+def free_port(wished: int = 0) -> int:
+    """Return the wished port where nobody listens on it, else any that is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", wished))
+        except OSError:
+            return free_port()
         return int(probe.getsockname()[1])
 
 
@@ -97,7 +101,7 @@ def subscriber(port: int, heard: threading.Event) -> mqtt.Client:
     return client
 
 
-def daemon_command(port: int, protocol: str, folder: Path) -> list[str]:
+def daemon_command(port: int, protocol: str, folder: Path, page_port: int) -> list[str]:
     """Return the command that runs the daemon by these options alone, whatever this machine's configuration says."""
     config = folder / "config.yaml"
     config.touch()
@@ -107,6 +111,7 @@ def daemon_command(port: int, protocol: str, folder: Path) -> list[str]:
         "source.kind=demo",
         "mqtt.host=127.0.0.1",
         f"mqtt.port={port}",
+        f"web.port={page_port}",
         f"mqtt.protocol={protocol}",
         "publish.frames=rate",
         "publish.max_rate_hz=2",
@@ -121,13 +126,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="stop so long after the first message; without it, on Ctrl-C")
     seconds = parser.parse_args().seconds
     port = free_port()
+    page_port = free_port(8080)
     program = find_mosquitto()
     print(f"# broker: {'Mosquitto' if program else 'amqtt (MQTT 3.1.1)'} on 127.0.0.1:{port}; Ctrl-C stops", flush=True)
+    print(f"# status page and aim view: http://127.0.0.1:{page_port}/", flush=True)
     with tempfile.TemporaryDirectory() as folder, mosquitto(program, port) if program else amqtt(port):
         wait_for_port(port)
         heard = threading.Event()
         client = subscriber(port, heard)
-        daemon = subprocess.Popen(daemon_command(port, "5" if program else "3.1.1", Path(folder)))
+        daemon = subprocess.Popen(daemon_command(port, "5" if program else "3.1.1", Path(folder), page_port))
         try:
             while daemon.poll() is None and not heard.wait(0.1):
                 pass

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,9 @@ def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothin
         )
     try:
         wait_until(lambda: "edge-agender/demo/frame" in output.read_text(), what="a frame of the demo")
+        (page,) = re.findall(r"^# status page and aim view: (http://127\.0\.0\.1:\d+/)$", output.read_text(), re.M)
+        with urllib.request.urlopen(page, timeout=10) as answer:
+            assert b"<title>" in answer.read()
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
