@@ -194,6 +194,7 @@ def prove(result: Path, *options: str) -> None:
     assert (kept.passed, kept.software, kept.machine) == (True, __version__, platform.node())
 
 
+@pytest.mark.slow  # `make prove-no-images` is the same and runs in CI
 def test_no_picture_leaves_the_daemon_and_planted_leaks_are_found(tmp_path: Path) -> None:
     prove(tmp_path / "state" / "result.json", "--seconds", "0")
 
