@@ -91,9 +91,10 @@ class Writer:
         """When the next commit is due; `lock` is held."""
         if self._closing or any(entry.message.kind not in BATCHED_KINDS for entry in self._queue.incoming):
             return now_s
-        batch_s = self._config.batch_s if self._queue.incoming else float("inf")
-        delete_s = DELETE_WAIT_S if self._queue.deleting else float("inf")
-        return self._last_commit_s + min(batch_s, delete_s)
+        waits_s = [self._config.batch_s] if self._queue.incoming else []
+        waits_s += [DELETE_WAIT_S] if self._queue.deleting else []
+        # Not infinity for no wait: added to a commit that never was, minus infinity, it is no number, and never waits.
+        return self._last_commit_s + min(waits_s) if waits_s else float("inf")
 
     def _work(self) -> None:
         try:

@@ -28,6 +28,13 @@ class TestDurable:
             rows, _ = outbox._writer._store.read(0, 10)
         assert numbers([row.message for row in rows]) == [1]
 
+    def test_nothing_to_write_is_no_work(self, folder: Path) -> None:
+        with Outbox(options(folder)) as outbox:
+            for number in range(2):
+                with outbox._lock:
+                    assert outbox._writer._due_in_s() > 1
+                outbox.put(frame(number))
+
     def test_is_deleted_on_acknowledgement_only(self, folder: Path) -> None:
         with Outbox(options(folder)) as outbox:
             for number in range(3):
