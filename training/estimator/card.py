@@ -28,11 +28,10 @@ def parts(name: str, rows: dict[str, dict[str, Any]]) -> list[str]:
     """Return the lines of one collection by band or by group."""
     lines = [f"| {name} | people | age error, years | bias | gender right |", "|---|---|---|---|---|"]
     for part, row in rows.items():
-        if row["n"]:
-            lines.append(
-                f"| {part} | {row['n']} | {row['mae_years']:.1f} | {row['bias_years']:+.1f} | "
-                f"{100 * row['gender_accuracy']:.0f} % |"
-            )
+        lines.append(
+            f"| {part} | {row['n']} | {row['mae_years']:.1f} | {row['bias_years']:+.1f} | "
+            f"{100 * row['gender_accuracy']:.0f} % |"
+        )
     return lines
 
 
