@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -102,11 +103,12 @@ def _daemon() -> Iterator[tuple[subprocess.Popen[str], float]]:
         process = stack.enter_context(_running([*program, *words], stdout=None if ear else subprocess.PIPE))
         lines = (ear or process).stdout
         assert lines is not None
-        while ear is None and "/frame " not in lines.readline():
-            pass
-        if ear:
-            lines.readline()
-        yield process, time.monotonic() - began
+        if not any(ear or "/frame " in line for line in lines):
+            raise SystemExit("the daemon ended before its first frame message: run edge-agender doctor")
+        first_message_s = time.monotonic() - began
+        # Somebody must go on reading: a full pipe would stop the daemon while it is looked at.
+        threading.Thread(target=lines.read, daemon=True).start()
+        yield process, first_message_s
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from edge_agender import tflite
 from edge_agender.benchmark_report import ModelSpeed
 from edge_agender.model_spec import ModelSpec
 from edge_agender.models import find_model, shipped_folder
-from edge_agender.networks import open_tflite
+from edge_agender.networks import open_network
 from edge_agender.settings import Config
 
 MODEL_RUNS = 200
@@ -39,7 +39,7 @@ def peak_gmac_per_s(threads: int) -> float:
 
 
 def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
-    """Yield each TFLite network that is configured, run alone on the same input again and again."""
+    """Yield each model that is configured, its networks run alone on the same input again and again."""
     cores = os.cpu_count() or 1
     for name in _names(config):
         spec = find_model(name, public_key=config.models.public_key)
@@ -52,7 +52,7 @@ def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
             median_ms=round(seconds * 1e3, 4),
             gmac_per_s=None if rate is None else round(rate, 2),
             part_of_peak=None if rate is None else round(rate / peak, 4),
-            all_cores_ms=round(_seconds(spec, cores) * 1e3, 4) if cores > 1 else None,
+            all_cores_ms=round(_seconds(spec, cores) * 1e3, 4) if cores > 1 and _has_threads(spec) else None,
         )
 
 
@@ -65,17 +65,22 @@ def networks_s(config: Config, models: Sequence[ModelSpeed], faces: float) -> fl
 
 def _names(config: Config) -> list[str]:
     names = [config.estimator.model]
-    if config.detector.kind == "ssd":
-        names.insert(0, config.detector.model or "face-ssd")
+    default = {"ssd": "face-ssd", "res10": "res10"}.get(config.detector.kind)
+    if default:
+        names.insert(0, config.detector.model or default)
     return names
 
 
+def _has_threads(spec: ModelSpec) -> bool:
+    return all(part.runtime == "tflite" for part in spec.networks)
+
+
 def _seconds(spec: ModelSpec, threads: int) -> float:
-    parts = [open_tflite(spec, part, threads) for part in spec.networks if part.runtime == "tflite"]
-    values = [np.zeros(part.input.shape, part.input.dtype) for part in parts]
+    networks = [open_network(spec, part, threads) for part in spec.networks]
+    value = np.zeros(spec.input.shape, spec.input.dtype)
 
     def once() -> None:
-        for part, value in zip(parts, values, strict=True):
-            part.run(value)
+        for network in networks:
+            network.run(value)
 
     return median_s(once, MODEL_RUNS)

@@ -48,7 +48,9 @@ class ModelSpeed(Part):
     median_ms: float
     gmac_per_s: float | None
     part_of_peak: float | None = Field(description="of what a large convolution reached in this run")
-    all_cores_ms: float | None = Field(None, description="median with a thread a core; null where there is one core")
+    all_cores_ms: float | None = Field(
+        None, description="median with a thread a core; null where there is one core, or cv2.dnn"
+    )
 
 
 class Machine(Part):

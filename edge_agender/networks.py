@@ -97,10 +97,15 @@ def check_input(tensor: Tensor, spec: InputSpec, name: str) -> None:
         raise ModelError(f"{name}: its {tensor.dtype} input carries no quantization scale")
 
 
-def open_runner(spec: ModelSpec, part: NetworkSpec, threads: int) -> Runner:
-    """Load one of the spec's networks, whatever runs it."""
+def open_network(spec: ModelSpec, part: NetworkSpec, threads: int) -> Network | DnnNetwork:
+    """Load one of the spec's networks, whatever runs it; cv2.dnn has as many threads as cv2, not `threads`."""
     if part.runtime == "tflite":
-        return TfliteRunner(open_tflite(spec, part, threads), spec.input)
+        return open_tflite(spec, part, threads)
     description = read_verified(spec.folder, part.description) if part.description else None
-    weights = read_verified(spec.folder, part.weights)
-    return DnnRunner(DnnNetwork(part.runtime, weights, description, spec.name), spec.input)
+    return DnnNetwork(part.runtime, read_verified(spec.folder, part.weights), description, spec.name)
+
+
+def open_runner(spec: ModelSpec, part: NetworkSpec, threads: int) -> Runner:
+    """Load one of the spec's networks, to be fed with pictures."""
+    network = open_network(spec, part, threads)
+    return TfliteRunner(network, spec.input) if isinstance(network, Network) else DnnRunner(network, spec.input)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_models
 from jsonschema import Draft202012Validator
 
 from edge_agender import benchmark, benchmark_models
 from edge_agender.benchmark_report import Report, as_json, as_table, compare, latency, read, schema_text
 from edge_agender.config import load
+from edge_agender.dnn import DnnNetwork
 from edge_agender.errors import UsageError
+from edge_agender.models import find_model
 from edge_agender.records import Frame
 from edge_agender.stages import StageTimes
 
@@ -100,3 +103,23 @@ def test_a_recording_shown_again_does_not_turn_time_back(monkeypatch: pytest.Mon
     for _ in range(8):
         bench.step()
     assert bench.pipeline.work.searches == 8
+
+
+def test_a_network_of_opencv_is_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tiny_models.file_entry(tmp_path, "means.onnx", tiny_models.onnx_means())
+    gender = {"tensor": "means", "columns": [0, 1], "decode": "one"}
+    age = {"tensor": "means", "columns": [1, 2], "decode": "years"}
+    entry = tiny_models.estimator_entry(weights, {"age": age, "gender": gender})
+    entry["input"]["layout"] = "nchw"
+    entry["networks"][0]["runtime"] = "onnx"
+    tiny_models.write_manifest(tmp_path, {"means": entry})
+    runs: list[tuple[int, ...]] = []
+    run = DnnNetwork.run
+    monkeypatch.setattr(DnnNetwork, "run", lambda self, value: (runs.append(value.shape), run(self, value))[1])
+    monkeypatch.setattr(benchmark_models, "MODEL_RUNS", 10)
+    monkeypatch.setattr(benchmark_models, "find_model", lambda name, **_: find_model(name, tmp_path, tmp_path))
+    config = load(None, ["estimator.model=means", "detector.kind=haar"])
+    (speed,) = benchmark_models.model_speeds(config, peak=1.0)
+    assert speed.runtime == "onnx"
+    assert speed.all_cores_ms is None
+    assert runs == [(1, 3, 8, 8)] * 11
