@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -12,9 +11,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from edge_agender.settings import Config
+from edge_agender.setup.document import comments_of
 
 REFERENCE = Path(__file__).parents[1] / "config.yaml"
-LINE = re.compile(r"^(?P<indent> *)(?P<comment># )?(?P<rest>.*)$")
 TYPES = {int: "a whole number", float: "a number", str: "text", bool: "`true`, `false`", Path: "a path"}
 BOUNDS = (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below"))
 
@@ -41,25 +40,13 @@ def fields(model: Any, path: str) -> Iterator[tuple[str, FieldInfo]]:
 
 def explained(text: str) -> dict[str, str]:
     """Return dotted name -> the comment above it in config.yaml; a section's comment stands at its first option."""
+    comments = comments_of(text)
     found: dict[str, str] = {}
-    path: list[str] = []
     waiting: list[str] = []
-    for line in text.splitlines():
-        match = LINE.match(line)
-        assert match is not None
-        key = re.match(r"([a-z0-9_]+):(.*)", match["rest"])
-        commented_out = (
-            match["comment"] and key and not key[2].strip().endswith(".") and len(match["rest"].split()) == 2
-        )
-        if match["comment"] and not commented_out:
-            waiting.append(match["rest"])
-        elif key:
-            path = [*path[: len(match["indent"]) // 2], key[1]]
-            if key[2].strip():
-                found[".".join(path)] = " ".join(waiting)
-                waiting = []
-        else:
-            waiting = []
+    for path, lines in comments.items():
+        waiting += [line.removeprefix("#").strip() for line in lines]
+        if not any(other.startswith(f"{path}.") for other in comments):
+            found[path], waiting = " ".join(waiting), []
     return found
 
 
