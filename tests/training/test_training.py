@@ -34,12 +34,15 @@ def test_the_detector_trains_and_resumes(tmp_path: Path) -> None:
     assert "ap_8" in json.loads((tmp_path / "history.json").read_text())[-1]
 
 
-def test_the_estimator_trains_in_its_three_stages(tmp_path: Path) -> None:
+def test_the_estimator_trains_in_its_three_stages_and_resumes(tmp_path: Path) -> None:
     for stage in ("teacher", "student", "settle"):
         estimator.main([stage, "--smoke", "--minutes", "0.03", "--out", str(tmp_path)])
         row = json.loads((tmp_path / f"{stage}.json").read_text())[-1]
         assert math.isfinite(row["aaf_mae"])
         assert 0 <= row["utkface_gender"] <= 1
+    first = torch.load(tmp_path / "settle.pt", weights_only=False)["step"]
+    estimator.main(["settle", "--smoke", "--resume", "--minutes", "0.06", "--out", str(tmp_path)])
+    assert torch.load(tmp_path / "settle.pt", weights_only=False)["step"] > first > 0
 
 
 def test_stages_are_decoded_as_the_run_time_does() -> None:

@@ -1,4 +1,4 @@
-"""Resumable state, averaged weights, and a schedule that follows the clock."""
+"""Resumable state, averaged weights, the optimizer, and a schedule that follows the clock."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class Average:
         mine, theirs = self.model.state_dict(), model.state_dict()
         floats = [name for name, value in mine.items() if value.is_floating_point()]
         torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], weight)
+
+
+def optimizer_of(model: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return an optimizer that lets weights decay, but neither biases nor norms."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, rate)
 
 
 def cosine(progress: float, warmup: float = 0.02, floor: float = 0.005) -> float:

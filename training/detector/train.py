@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,13 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.common.checkpoint import Average, cosine, save
+from training.common.checkpoint import Average, cosine, optimizer_of, save
+from training.common.progress import plot, show
 from training.detector.data import Labelled, Sampler, load, read_labels
 from training.detector.evaluate import score_scenes, torch_predictor
 from training.detector.loss import DetectionLoss, collate
 from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, FaceSSD, Shape, count
 
 BOX_WEIGHT = 2.0
+CURVES = (("score_loss", "box_loss"), ("ap_15", "ap_8", "ap_4"))
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,7 @@ class Trainer:
         self.out, self.options = out, options
         self.model = FaceSSD(shape).to(memory_format=torch.channels_last)
         self.average = Average(self.model)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, options.rate)
+        self.optimizer = optimizer_of(self.model, options.rate, options.weight_decay)
         self.loss = DetectionLoss(INPUT_HEIGHT, INPUT_WIDTH)
         self.step, self.used_s = 0, 0.0
         self.history: list[dict[str, float]] = []
@@ -126,34 +124,9 @@ class Trainer:
         print("\n" + json.dumps(row), flush=True)
 
     def _show(self, row: dict[str, float]) -> None:
-        done = min(self.used_s / (60 * self.options.minutes), 1.0)
-        bar = "#" * int(30 * done) + "." * (30 - int(30 * done))
         speed = self.step * self.options.batch / max(self.used_s, 1e-9)
-        print(
-            f"[{bar}] {self.used_s / 60:6.1f} min  step {self.step}  {speed:.0f} pictures/s"
-            f"  score {row['score_loss']:.3f}"
-            f"  box {row['box_loss']:.3f}",
-            end="\r" if sys.stdout.isatty() else "\n",
-            flush=True,
-        )
-
-
-def plot(history: list[dict[str, float]], path: Path) -> None:
-    """Draw losses and AP over the minutes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4))
-    for axis, names in zip(axes, (("score_loss", "box_loss"), ("ap_15", "ap_8", "ap_4")), strict=True):
-        for name in names:
-            rows = [row for row in history if name in row]
-            axis.plot([row["minutes"] for row in rows], [row[name] for row in rows], label=name)
-        axis.set_xlabel("minutes")
-        axis.legend()
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+        words = f"{speed:.0f} pictures/s  score {row['score_loss']:.3f}  box {row['box_loss']:.3f}"
+        show(self.used_s, self.options.minutes, self.step, words)
 
 
 def made_up(count: int, seed: int) -> list[Labelled]:
@@ -201,7 +174,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.resume:
         trainer.resume()
     trainer.run(Sampler(scenes, portraits, options.seed + trainer.step), held)
-    plot(trainer.history, args.out / "curves.png")
+    plot(trainer.history, CURVES, args.out / "curves.png")
 
 
 if __name__ == "__main__":

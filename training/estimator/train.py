@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.common.checkpoint import Average, cosine, save
+from training.common.checkpoint import Average, cosine, optimizer_of, save
+from training.common.progress import plot, show
 from training.estimator.data import Faces, Sampler, load
 from training.estimator.evaluate import score_network
 from training.estimator.fake_int8 import quantize_in_training
@@ -37,6 +37,7 @@ from training.estimator.teacher import Teacher, gender_loss, teacher_loss
 # The smaller collection is drawn more often than its size alone would have it.
 COLLECTION_WEIGHTS = {"aaf": 1.6, "utkface": 1.0}
 RATES = {"teacher": 2e-3, "student": 3e-3, "settle": 2e-4}
+CURVES = (("loss",), ("aaf_mae", "utkface_mae"), ("aaf_gender", "utkface_gender"))
 WEIGHT_DECAY = {"teacher": 0.05, "student": 0.01, "settle": 0.0}
 
 
@@ -87,12 +88,8 @@ class Trainer:
                 quantize_in_training(self.model)
         self.model.to(memory_format=torch.channels_last).train()
         self.average = Average(self.model)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        decay = WEIGHT_DECAY[options.stage]
-        groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
         self.rate = options.rate or RATES[options.stage]
-        self.optimizer = torch.optim.AdamW(groups, self.rate)
+        self.optimizer = optimizer_of(self.model, self.rate, WEIGHT_DECAY[options.stage])
         self.step, self.used_s = 0, 0.0
         self.history: list[dict[str, Any]] = []
 
@@ -177,16 +174,9 @@ class Trainer:
         print("\n" + json.dumps(row), flush=True)
 
     def _show(self, loss: float) -> None:
-        done = min(self.used_s / (60 * self.options.minutes), 1.0)
         self.history.append({"step": self.step, "minutes": self.used_s / 60, "loss": loss})
-        bar = "#" * int(30 * done) + "." * (30 - int(30 * done))
         speed = self.step * self.options.batch / max(self.used_s, 1e-9)
-        end = "\r" if sys.stdout.isatty() else "\n"
-        print(
-            f"[{bar}] {self.used_s / 60:6.1f} min  step {self.step}  {speed:.0f} faces/s  {loss:.3f}",
-            end=end,
-            flush=True,
-        )
+        show(self.used_s, self.options.minutes, self.step, f"{speed:.0f} faces/s  {loss:.3f}")
 
 
 def _labelled(sampler: Sampler, count: int) -> Batch:
@@ -197,26 +187,6 @@ def _labelled(sampler: Sampler, count: int) -> Batch:
 def _load(model: nn.Module, path: Path) -> nn.Module:
     model.load_state_dict(torch.load(path, weights_only=False)["average"])
     return model.eval().requires_grad_(isinstance(model, SSRNet)).to(memory_format=torch.channels_last)
-
-
-def plot(history: list[dict[str, Any]], path: Path) -> None:
-    """Draw the loss and the errors over the minutes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 4))
-    for axis, names in zip(
-        axes, (("loss",), ("aaf_mae", "utkface_mae"), ("aaf_gender", "utkface_gender")), strict=True
-    ):
-        for name in names:
-            rows = [row for row in history if name in row]
-            axis.plot([row["minutes"] for row in rows], [row[name] for row in rows], label=name)
-        axis.set_xlabel("minutes")
-        axis.legend()
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
 
 
 def made_up(count: int, seed: int) -> Faces:
@@ -271,7 +241,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.resume:
         trainer.resume()
     trainer.run(Sampler(faces, options.seed + trainer.step, COLLECTION_WEIGHTS), held)
-    plot(trainer.history, trainer.path.with_suffix(".png"))
+    plot(trainer.history, CURVES, trainer.path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
