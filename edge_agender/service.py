@@ -46,7 +46,7 @@ class Service:
         """Open everything, work until stopped, close everything in reverse order."""
         keep_small()
         close_memory()
-        cv2.setNumThreads(self._config.detector.threads)  # process-wide: cv2.dnn has no number of its own
+        _limit_threads(self._config)
         with ExitStack() as stack:
             self._catch_signals(stack)
             notifier = stack.enter_context(Notifier.from_environment())
@@ -86,6 +86,7 @@ class Service:
             engine.alarm(REFUSED)
         else:
             self._config = config
+            _limit_threads(config)
             engine.alarm(REFUSED, on=False)
             log.info("the new configuration is in force")
         notifier.ready(f"watching {self._config.source.kind}")
@@ -98,3 +99,7 @@ class Service:
 
         for number in wishes:
             stack.callback(signal.signal, number, signal.signal(number, wish))
+
+
+def _limit_threads(config: Config) -> None:
+    cv2.setNumThreads(config.detector.threads)  # process-wide: cv2.dnn has no number of its own

@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from unittest.mock import Mock
 
+import cv2
 import paho.mqtt.publish as publish
 import pytest
 from broker import Broker, Ear, free_port, needs_mosquitto, running, wait_until
 from message_check import check
+
+from edge_agender.config import load
+from edge_agender.service import Service
 
 pytestmark = needs_mosquitto
 
@@ -208,3 +213,11 @@ def test_people_seen_from_above_are_nobody(broker: Broker, tmp_path: Path, video
     counted = sum(frame["audience"]["count"] > 0 for frame in frames)  # type: ignore[index]
     assert len(frames) > 300
     assert counted <= 0.02 * len(frames)
+
+
+def test_a_reload_gives_opencv_its_new_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(cv2, "setNumThreads", given.append)
+    service = Service(load(None, []), lambda: load(None, ["detector.threads=2"]), sink="stdout", until_end=False)
+    service._take_over(Mock(), Mock())
+    assert given == [2]
