@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from edge_agender.preprocess import forget, resize
 from edge_agender.records import Array, Picture
 
 # All in pixels of a 64x64 crop with a margin of 0.25, in which a face is about 43 high. Chosen on a video of a turning
@@ -37,9 +38,9 @@ _LEFT, _RIGHT = _halves()
 
 def frontalness(crop_luma: Picture) -> float:
     """Return 0 (turned away) to 1 (mirror-symmetric) for the luma of a face's crop (n, n), as crop_face cuts it."""
-    if crop_luma.shape != (_SIZE_PX, _SIZE_PX):
-        crop_luma = np.asarray(cv2.resize(crop_luma, (_SIZE_PX, _SIZE_PX), interpolation=cv2.INTER_AREA), np.uint8)
-    even = _even_light(crop_luma)
+    sized = resize(crop_luma, (_SIZE_PX, _SIZE_PX))
+    even = _even_light(sized)
+    forget(sized, crop_luma)
     left, right = even.take(_LEFT), even.take(_RIGHT)
     alike, energy = _dot(left, right), _dot(left, left) * _dot(right, right)
     best = np.divide(alike, np.sqrt(energy), out=np.zeros_like(alike), where=energy > 0).max()

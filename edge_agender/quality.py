@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import cv2
 
+from edge_agender.preprocess import forget, resize
 from edge_agender.records import Box, Picture
 
 # The network sees 64 pixels; a face of this many, about a crop's side less its margin, loses nothing by scaling.
 FULL_DETAIL_PX = 48.0
-# Variance of the Laplacian of a 64x64 crop: faces in focus lie well above, motion blur halves a crop's worth below.
+# An estimator may want larger crops, in which the same face has softer edges.
+_SIZE_PX = (64, 64)
+# Variance of the Laplacian of such a crop: faces in focus lie well above, motion blur halves a crop's worth below.
 SHARP_VARIANCE = 120.0
 
 
@@ -19,6 +22,8 @@ def detail(box: Box, score: float) -> float:
 
 
 def sharpness(crop_bgr: Picture) -> float:
-    """Return 0.5 for a blurred crop (64, 64, 3) up to 1 for a sharp one."""
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(cv2.extractChannel(crop_bgr, 1), cv2.CV_16S))
+    """Return 0.5 for a blurred crop (n, n, 3) up to 1 for a sharp one."""
+    sized = resize(crop_bgr, _SIZE_PX)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(cv2.extractChannel(sized, 1), cv2.CV_16S))
+    forget(sized, crop_bgr)
     return 0.5 + 0.5 * min(float(deviation[0, 0]) ** 2 / SHARP_VARIANCE, 1.0)

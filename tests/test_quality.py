@@ -30,3 +30,11 @@ def test_stages_are_kept_within_bounds() -> None:
     assert len(times.samples()["track"]) == 1
     times.clear()
     assert times.samples() == {}
+
+
+@pytest.mark.parametrize("size_px", [96, 128, 224])
+def test_a_crop_for_a_larger_network_is_as_sharp(size_px: int) -> None:
+    face = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), (0, 0), 1.5)
+    larger = cv2.resize(face, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+    assert 0.55 < sharpness(face) < 0.95
+    assert sharpness(larger) == pytest.approx(sharpness(face), abs=0.1)
