@@ -1,6 +1,6 @@
 """From trained weights to the int8 TFLite file that ships:
 
-    python -m training.estimator.convert --weights settle.pt --data DIR --patches FILE --out agender-ssrnet.tflite
+    python -m training.estimator.convert --weights student.pt --data DIR --patches FILE --out agender-ssrnet.tflite
 
 Batch norm is folded into the convolutions, the network is walked once more with Keras layers, and TensorFlow's
 converter quantizes it: weights per channel, activations from the ranges that training crops show. Before that, what

@@ -1,13 +1,14 @@
-"""Train the estimator in three stages, each resumable:
+"""Train the estimator in two stages, each resumable, and a third where integers hurt:
 
-    python -m training.estimator.train teacher --data DIR --patches FILE --out DIR --minutes 40
-    python -m training.estimator.train student --data DIR --patches FILE --out DIR --minutes 45
+    python -m training.estimator.train teacher --data DIR --patches FILE --out DIR --minutes 115
+    python -m training.estimator.train student --data DIR --patches FILE --out DIR --minutes 120
     python -m training.estimator.train settle  --data DIR --patches FILE --out DIR --minutes 10
 
 `teacher` learns from the labels. `student`, the SSR-Net that ships, learns from labels and teacher on the same
 augmented crop (distillation, Hinton et al. 2015). `settle` goes on from the student at a low rate with the integers'
-rounding simulated (quantization-aware training, Jacob et al. 2018), on patches that the shipped detector cut.
-The schedule follows the clock. `--smoke` runs a few steps of all three on made-up faces.
+rounding simulated (quantization-aware training, Jacob et al. 2018); the shipped net loses so little to its integers
+(models/agender-ssrnet.md) that it went without. The schedule follows the clock. `--smoke` runs a few steps of a stage on
+made-up faces.
 """
 
 from __future__ import annotations
