@@ -7,7 +7,7 @@
 `teacher` learns from the labels. `student`, the SSR-Net that ships, learns from labels and teacher on the same
 augmented crop (distillation, Hinton et al. 2015). `settle` goes on from the student at a low rate with the integers'
 rounding simulated (quantization-aware training, Jacob et al. 2018); the shipped net loses so little to its integers
-(models/agender-ssrnet.md) that it went without. The schedule follows the clock. `--smoke` runs a few steps of a stage on
+(models/agender-ssrnet.md) that it went without. The schedule follows the clock. `--smoke` runs a few steps on
 made-up faces.
 """
 
