@@ -49,7 +49,6 @@ class Options:
     batch: int = 128
     seed: int = 1
     rate: float | None = None
-    rounding: bool = True
     taught: bool = True
     evaluate_every_s: float = 420.0
     save_every_s: float = 120.0
@@ -85,8 +84,7 @@ class Trainer:
         self.lessons = Lessons(_load(Teacher(), out / "teacher.pt"), options.batch) if taught else None
         if options.stage == "settle":
             _load(self.model, out / "student.pt")
-            if options.rounding:
-                quantize_in_training(self.model)
+            quantize_in_training(self.model)
         self.model.to(memory_format=torch.channels_last).train()
         self.average = Average(self.model)
         self.rate = options.rate or RATES[options.stage]
@@ -96,7 +94,7 @@ class Trainer:
 
     @property
     def rounds(self) -> bool:
-        return self.options.stage == "settle" and self.options.rounding
+        return self.options.stage == "settle"
 
     @property
     def path(self) -> Path:
@@ -209,7 +207,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=45.0)
     parser.add_argument("--rate", type=float, help="highest learning rate; default: the stage's own")
-    parser.add_argument("--no-rounding", action="store_true", help="settle in float: faster, rounding comes last")
     parser.add_argument("--untaught", action="store_true", help="learn from the labels alone, without a teacher")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
@@ -225,7 +222,6 @@ def main(argv: list[str] | None = None) -> None:
         args.minutes,
         batch=8 if args.smoke else 128,
         rate=args.rate,
-        rounding=not args.no_rounding,
         taught=not args.untaught,
     )
     if args.smoke:
