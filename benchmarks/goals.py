@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from benchmarks import peers
 from edge_agender.benchmark import LIVE_FACES, live_cpu_share, scenario
 from edge_agender.benchmark_models import model_speeds, peak_gmac_per_s
 from edge_agender.config import load
+from proofs.soak import free_port
 
 SETTLE_S = 20.0
 SAMPLES = 15
@@ -91,7 +91,7 @@ def _daemon() -> Iterator[tuple[subprocess.Popen[str], float]]:
         ear = None
         words = ["--sink", "stdout"]
         if broker and shutil.which("mosquitto_sub"):
-            port = _free_port()
+            port = free_port()
             stack.enter_context(_running([broker, "-p", str(port)], stdout=subprocess.DEVNULL))
             time.sleep(1)
             ear = stack.enter_context(
@@ -119,12 +119,6 @@ def _running(words: list[str], stdout: int | None) -> Iterator[subprocess.Popen[
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from edge_agender.benchmark_report import ModelSpeed
 from edge_agender.model_spec import ModelSpec
 from edge_agender.models import find_model, shipped_folder
 from edge_agender.networks import open_network
-from edge_agender.settings import Config
+from edge_agender.settings import DETECTOR_MODELS, Config
 
 MODEL_RUNS = 200
 PEAK_MODEL = "peak-conv.tflite"
@@ -65,7 +65,7 @@ def networks_s(config: Config, models: Sequence[ModelSpeed], faces: float) -> fl
 
 def _names(config: Config) -> list[str]:
     names = [config.estimator.model]
-    default = {"ssd": "face-ssd", "res10": "res10"}.get(config.detector.kind)
+    default = DETECTOR_MODELS.get(config.detector.kind)
     if default:
         names.insert(0, config.detector.model or default)
     return names

@@ -120,6 +120,10 @@ class SourceConfig(Section):
         return self
 
 
+# The model of each kind of detector that has one, where detector.model is empty.
+DETECTOR_MODELS = {"ssd": "face-ssd", "res10": "res10"}
+
+
 class DetectorConfig(Section):
     kind: Literal["ssd", "res10", "haar"] = "ssd"
     model: str | None = None

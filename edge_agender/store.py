@@ -92,7 +92,7 @@ class Store:
                 self._db.execute(_TABLE)
                 self._db.execute(f"PRAGMA user_version={FORMAT}")
             self.sync()
-            _sync_folder(folder)
+            sync_folder(folder)
             query = f"SELECT count(*), coalesce(sum({_SIZE}), 0), coalesce(max(id), 0), coalesce(max(clock_s), 0)"
             query += " FROM message"
             self.count, self.bytes, self.last_id, self.last_clock_s = self._db.execute(query).fetchone()
@@ -181,7 +181,7 @@ def set_aside(folder: Path, keep: int = 2) -> Path | None:
         if _log_of(path).exists():
             _log_of(path).rename(_log_of(target))
         path.rename(target)
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError:
         return None
     return target
@@ -250,7 +250,8 @@ def _explained(error: OSError | sqlite3.Error, path: Path) -> StoreError:
     return StoreError(f"{path}: {reason}")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the folder's names on disk: what was made, renamed or removed in it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -10,14 +10,14 @@ from edge_agender.model_spec import ModelSpec
 from edge_agender.models import find_model
 from edge_agender.networks import open_runner
 from edge_agender.records import Detection, Frame
-from edge_agender.settings import DetectorConfig
+from edge_agender.settings import DETECTOR_MODELS, DetectorConfig
 
 
 class Res10Detector:
     """Reads the full picture, stretched to a square as in its training: the luma alone would cost it accuracy."""
 
     def __init__(self, config: DetectorConfig, spec: ModelSpec | None = None, public_key: str | None = None) -> None:
-        spec = spec or find_model(config.model or "res10", public_key=public_key)
+        spec = spec or find_model(config.model or DETECTOR_MODELS["res10"], public_key=public_key)
         if spec.detection is None or spec.detection.decode != "res10":
             raise ModelError(f"{spec.name} is not OpenCV's face detector: leave detector.model empty for res10")
         self._config = config

@@ -14,10 +14,10 @@ from edge_agender.models import find_model
 from edge_agender.networks import encoder, open_tflite
 from edge_agender.preprocess import forget, letterbox
 from edge_agender.records import Array, Detection, Frame
-from edge_agender.settings import DetectorConfig
+from edge_agender.settings import DETECTOR_MODELS, DetectorConfig
 from edge_agender.tflite import Tensor, dequantize
 
-DEFAULT_MODEL = "face-ssd"
+DEFAULT_MODEL = DETECTOR_MODELS["ssd"]
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from importlib import metadata
 
 from edge_agender import tflite
 from edge_agender.detectors import open_detector
-from edge_agender.detectors.ssd import DEFAULT_MODEL
 from edge_agender.doctor.place import Place, visible
 from edge_agender.doctor.result import Result, from_error
 from edge_agender.errors import ModelError
 from edge_agender.model_spec import ModelSpec
 from edge_agender.models import PUBLISHED, find_model, load_manifest, read_verified, shipped_folder
 from edge_agender.networks import open_tflite
-from edge_agender.settings import Config
+from edge_agender.settings import DETECTOR_MODELS, Config
 
 
 def check_models(config: Config, place: Place) -> list[Result]:
@@ -47,8 +46,7 @@ def check_runtime(specs: list[ModelSpec]) -> Result:
 
 def _wanted(config: Config) -> list[str]:
     detector = config.detector
-    defaults = {"ssd": DEFAULT_MODEL, "res10": "res10"}
-    first = [] if detector.kind == "haar" else [detector.model or defaults[detector.kind]]
+    first = [] if detector.kind == "haar" else [detector.model or DETECTOR_MODELS[detector.kind]]
     return [*first, config.estimator.model]
 
 

@@ -17,11 +17,10 @@ from edge_agender.errors import ConfigError, ModelError
 from edge_agender.model_spec import ModelSpec
 from edge_agender.models import find_model
 from edge_agender.privacy import Gate
-from edge_agender.settings import Config, MqttConfig, SourceConfig, is_loopback
+from edge_agender.settings import DETECTOR_MODELS, Config, MqttConfig, SourceConfig, is_loopback
 
 Channel = Literal["checked TLS", "unchecked TLS", "no TLS"]
 SERVICE_STATE = Path("/var/lib/edge-agender")
-DEFAULT_MODELS = {"ssd": "face-ssd", "res10": "res10"}
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,15})://")
 
 
@@ -165,7 +164,7 @@ def _frames_when(config: Config) -> str:
 
 
 def _models(config: Config) -> Iterator[Model]:
-    detector = config.detector.model or DEFAULT_MODELS.get(config.detector.kind)
+    detector = config.detector.model or DETECTOR_MODELS.get(config.detector.kind)
     if detector is None:
         yield Model("finds faces", f"OpenCV's {config.detector.kind} cascade", None, None)
     else:

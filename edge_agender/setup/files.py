@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agender.errors import SetupError
+from edge_agender.store import sync_folder
 
 FOLDER_MODES = {"credstore": 0o700}
 
@@ -76,7 +77,7 @@ def _replace(files: Sequence[File], places: Sequence[Path], undo: ExitStack) -> 
         undo.callback(_put_back, place, old)
         new.replace(place)
     for folder in {place.parent for place in places}:
-        _flush(folder)
+        sync_folder(folder)
     for file, old in zip(files, before, strict=True):
         if old is not None:
             # It may hold the same secret as the new one.
@@ -138,14 +139,6 @@ def _make_folder(folder: Path, undo: ExitStack) -> None:
             undo.callback(_forget_folder, parent)
             # mkdir leaves out what the umask says; secrets' folder is narrower, the others are for all.
             parent.chmod(FOLDER_MODES.get(parent.name, 0o755))
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _forget(path: Path) -> None:
