@@ -65,6 +65,7 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 90) -> An
 
 
 def journal(lines: int = 15) -> str:
+    sh("journalctl", "--sync", check=False)  # it writes down late what was said
     return sh("journalctl", "-o", "cat", "-n", str(lines), "--no-pager", "-u", UNIT, check=False)
 
 
