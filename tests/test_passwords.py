@@ -16,7 +16,7 @@ def test_one_typed_at_a_terminal_is_not_shown() -> None:
         typist.wait_for("Password: ")
         typist.type("pl4nted-s3cret\n")
         typist.wait_for("nothing listens there")
-        typist.type("\x03")
+        typist.press("\x03")
         assert typist.end() == 0
     assert "pl4nted" not in typist.seen
 

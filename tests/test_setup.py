@@ -283,7 +283,7 @@ def test_stopping_at_the_last_question_writes_nothing(root: Path, keys: str) -> 
         typist.answer("Keep", "y")
         typist.answer("told of people", "")
         typist.wait_for(r"Write this\?.*\n.*\n.*: ")
-        typist.type(keys)
+        typist.press(keys)
         assert typist.end() == 130
     assert "nothing was written" in typist.seen
     assert written(root) == set()
@@ -294,7 +294,7 @@ def test_stopping_at_the_password_writes_nothing_and_shows_again_what_is_typed(r
     words = ("--name", "x", "--broker", "127.0.0.1", "--port", server.port, "--tls", "--user", "lobby")
     with typing(*asked(root, *words)) as typist:
         typist.wait_for("Password.*\n.*\n.*: ")
-        typist.type("\x03")
+        typist.press("\x03")
         assert typist.end() == 130
     assert written(root) == set()
 

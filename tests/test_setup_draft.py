@@ -84,5 +84,5 @@ def test_letters_that_are_not_utf_8_are_asked_for_again(tmp_path: Path) -> None:
         typist.wait_for("not UTF-8")
         typist.answer("Password", "")
         typist.wait_for("nothing listens there")
-        typist.type("\x03")
+        typist.press("\x03")
         assert typist.end() == 130

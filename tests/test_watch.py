@@ -296,7 +296,7 @@ def test_on_a_terminal_it_redraws_follows_the_window_and_leaves_the_last_view(se
 
 
 def _ends_well(typist: Typist) -> None:
-    typist.type("\x03")
+    typist.press("\x03")
     assert typist.end() == 0
     left = typist.seen.rpartition("\x1b[?1049l")[2]
     assert "lobby" in left

@@ -39,6 +39,15 @@ class Typist:
     def type(self, text: str) -> None:
         self.type_bytes(text.encode())
 
+    def press(self, key: str) -> None:
+        """Type Ctrl-C or Ctrl-D once the command reads: no person is quick enough to press it before."""
+        until_s = time.monotonic() + 60.0
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        while stat.read_text().rpartition(") ")[2][0] != "S":
+            assert time.monotonic() < until_s, f"it does not wait for input after:\n{self.seen}"
+            time.sleep(0.01)
+        self.type(key)
+
     def type_bytes(self, raw: bytes) -> None:
         os.write(self._descriptor, raw)
 
