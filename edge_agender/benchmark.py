@@ -157,7 +157,8 @@ class Bench:
         self.times.add("capture", max(read_s - scale_s, 0.0))
         self.times.add("scale", scale_s)
         began = time.perf_counter()
-        self.look(frame)
+        with frame:
+            self.look(frame)
         return read_s + time.perf_counter() - began
 
     def look(self, frame: Frame) -> None:
@@ -233,7 +234,8 @@ def live_cpu_share(config: Config, faces: int) -> float:
         time.sleep(max(began + number * period_s - time.monotonic(), 0.0))
         before = time.process_time()
         small_luma(frame.full, bench.small_size)
-        bench.look(replace(frame, captured_s=time.monotonic()))
+        with frame:
+            bench.look(replace(frame, captured_s=time.monotonic()))
         used_s += time.process_time() - before
     bench.source.close()
     return round(used_s / (time.monotonic() - began), 4)

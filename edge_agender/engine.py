@@ -159,8 +159,9 @@ class Engine:
             frame = self.capture.slot.take(TICK_S)
             self.fresh = frame is not None
             if frame is not None:
-                observation = self.pipeline.process(frame)
-                self._report(observation)
+                # Given back last: overwriting a picture empties the processor's caches.
+                with frame:
+                    self._report(self.pipeline.process(frame))
             elif self.capture.ended:
                 return False
             else:

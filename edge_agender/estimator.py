@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,7 +20,10 @@ from edge_agender.model_spec import (
     StagewiseOutput,
 )
 from edge_agender.networks import open_runner
-from edge_agender.records import Array, Estimate, Picture
+from edge_agender.records import Estimate, Picture
+
+# A network's outputs by name, each flat.
+Numbers: TypeAlias = Mapping[str, Sequence[float]]
 
 # Beyond what anybody has reached: a regression may overshoot, a reader of the message may not.
 MAX_YEARS = 116.0
@@ -46,11 +50,11 @@ class Estimator:
     def _one(self, crop: Picture) -> Estimate | None:
         if not crop.size:
             return None
-        return read_estimate([(outputs, runner.feed(crop)) for outputs, runner in self._parts])
+        return read_estimate([(outputs, runner.numbers(crop)) for outputs, runner in self._parts])
 
 
-def read_estimate(answers: Sequence[tuple[Outputs, Mapping[str, Array]]]) -> Estimate | None:
-    """Return what the networks' tensors say together; None where the age or the gender is no finite number."""
+def read_estimate(answers: Sequence[tuple[Outputs, Numbers]]) -> Estimate | None:
+    """Return what the networks' outputs say together; None where the age or the gender is no finite number."""
     years, years_sd, p_female = float("nan"), float("nan"), float("nan")
     for outputs, tensors in answers:
         if outputs.age:
@@ -66,54 +70,54 @@ def read_estimate(answers: Sequence[tuple[Outputs, Mapping[str, Array]]]) -> Est
     return Estimate(min(max(years, 0.0), MAX_YEARS), years_sd if math.isfinite(years_sd) else float("nan"), p_female)
 
 
-def read_age(tensors: Mapping[str, Array], spec: AgeOutput) -> tuple[float, float]:
+def read_age(tensors: Numbers, spec: AgeOutput) -> tuple[float, float]:
     """Return years and, where the network says a distribution, its standard deviation; NaN else."""
     values = _values(tensors, spec)
     if spec.decode == "years":
         _expect(values, 1, spec.tensor)
-        return float(values[0]) * spec.multiply + spec.add, float("nan")
-    years = np.asarray(spec.centres) if spec.decode == "bins" else spec.first + spec.step * np.arange(spec.count)
+        return values[0] * spec.multiply + spec.add, float("nan")
+    years = spec.centres if spec.decode == "bins" else [spec.first + spec.step * bin for bin in range(spec.count)]
     _expect(values, len(years), spec.tensor)
     return decode.expectation(decode.softmax(values) if spec.softmax else values, years)
 
 
-def read_stages(tensors: Mapping[str, Array], spec: StagewiseOutput) -> tuple[float, float]:
+def read_stages(tensors: Numbers, spec: StagewiseOutput) -> tuple[float, float]:
     """Return years and their deviation from SSR-Net's stages."""
     weights, shifts, deltas = (
-        [np.ravel(_find(tensors, name)) for name in names] for names in (spec.probabilities, spec.offsets, spec.deltas)
+        [_find(tensors, name) for name in names] for names in (spec.probabilities, spec.offsets, spec.deltas)
     )
     for bins, offsets, name in zip(weights, shifts, spec.offsets, strict=True):
         _expect(offsets, len(bins), name)
+    for delta, name in zip(deltas, spec.deltas, strict=True):
+        _expect(delta, 1, name)
     return decode.stagewise(weights, shifts, deltas, spec.range_years, spec.lambda_offset, spec.lambda_delta)
 
 
-def read_deviation(tensors: Mapping[str, Array], spec: DeviationOutput) -> float:
+def read_deviation(tensors: Numbers, spec: DeviationOutput) -> float:
     """Return one standard deviation of the age, in years."""
     values = _values(tensors, spec)
     _expect(values, 1, spec.tensor)
-    value = float(values[0]) * spec.multiply + spec.add
+    value = values[0] * spec.multiply + spec.add
     return math.exp(0.5 * min(value, 20.0)) if spec.decode == "log_variance" else max(value, 0.0)
 
 
-def read_gender(tensors: Mapping[str, Array], spec: GenderOutput) -> float:
+def read_gender(tensors: Numbers, spec: GenderOutput) -> float:
     """Return the probability of female."""
     values = _values(tensors, spec)
     if spec.decode == "two":
         _expect(values, 2, spec.tensor)
         return decode.temper(decode.probability_of_two(values, spec.female, spec.logits), spec.temperature)
     _expect(values, 1, spec.tensor)
-    rising = decode.temper(
-        decode.probability_of_one(float(values[0]), spec.low, spec.high, spec.logits), spec.temperature
-    )
+    rising = decode.temper(decode.probability_of_one(values[0], spec.low, spec.high, spec.logits), spec.temperature)
     return rising if spec.rises_to == "female" else 1.0 - rising
 
 
-def _values(tensors: Mapping[str, Array], spec: OutputSpec) -> Array:
-    values = np.ravel(_find(tensors, spec.tensor))
+def _values(tensors: Numbers, spec: OutputSpec) -> Sequence[float]:
+    values = _find(tensors, spec.tensor)
     return values[slice(*spec.columns)] if spec.columns else values
 
 
-def _find(tensors: Mapping[str, Array], name: str | None) -> Array:
+def _find(tensors: Numbers, name: str | None) -> Sequence[float]:
     if name is None and len(tensors) == 1:
         return next(iter(tensors.values()))
     if name is None or name not in tensors:
@@ -121,6 +125,6 @@ def _find(tensors: Mapping[str, Array], name: str | None) -> Array:
     return tensors[name]
 
 
-def _expect(values: Array, count: int, name: str | None) -> None:
-    if values.size != count:
-        raise ModelError(f"output {name or ''} has {values.size} numbers, the manifest's decoding wants {count}")
+def _expect(values: Sequence[float], count: int, name: str | None) -> None:
+    if len(values) != count:
+        raise ModelError(f"output {name or ''} has {len(values)} numbers, the manifest's decoding wants {count}")

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agender.preprocess import resize
 from edge_agender.records import Picture
 from edge_agender.settings import GatingConfig
 
@@ -31,8 +32,9 @@ class MotionGate:
 
     def moved(self, small: Picture, now_s: float) -> bool:
         """Compare a luma picture (h, w) with the background and let the background follow it."""
-        grid = cv2.resize(small, GRID, interpolation=cv2.INTER_AREA).astype(np.float32)
-        self.mean_luma = float(grid.mean())
+        means = resize(small, GRID)
+        grid = means.astype(np.float32)
+        self.mean_luma = cv2.mean(means)[0]
         background = self._background
         if background is None:
             self._background, self._last_s = grid, now_s

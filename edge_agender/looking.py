@@ -7,6 +7,8 @@ this does, and on what it fails: a head tilted to the shoulder counts as turned.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -42,18 +44,22 @@ def frontalness(crop_luma: Picture) -> float:
     even = _even_light(sized)
     forget(sized, crop_luma)
     left, right = even.take(_LEFT), even.take(_RIGHT)
-    alike, energy = _dot(left, right), _dot(left, left) * _dot(right, right)
-    best = np.divide(alike, np.sqrt(energy), out=np.zeros_like(alike), where=energy > 0).max()
-    return float(min(max(best, 0.0), 1.0))
+    products = zip(_dot(left, right), _dot(left, left), _dot(right, right), strict=True)
+    best = max(alike / math.sqrt(one * other) if one * other > 0 else 0.0 for alike, one, other in products)
+    return min(max(best, 0.0), 1.0)
 
 
 def _even_light(luma: Picture) -> Array:
     """Local contrast in units of its local deviation, so that light from one side makes no difference."""
+    near = (_CONTRAST_PX, _CONTRAST_PX)
     detail = luma.astype(np.float32)
-    detail -= cv2.blur(detail, (_CONTRAST_PX, _CONTRAST_PX), borderType=cv2.BORDER_REPLICATE)
-    variance = cv2.blur(detail * detail, (_CONTRAST_PX, _CONTRAST_PX), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(detail / (np.sqrt(np.maximum(variance, 0)) + _NOISE_LUMA))
+    detail -= cv2.blur(detail, near, borderType=cv2.BORDER_REPLICATE)
+    deviation = np.sqrt(np.maximum(cv2.sqrBoxFilter(detail, cv2.CV_32F, near, borderType=cv2.BORDER_REPLICATE), 0))
+    deviation += _NOISE_LUMA
+    detail /= deviation
+    return detail
 
 
-def _dot(a: Array, b: Array) -> Array:
-    return np.asarray(np.einsum("ap,ap->a", a, b))
+def _dot(a: Array, b: Array) -> list[float]:
+    products: list[float] = np.einsum("ap,ap->a", a, b).tolist()
+    return products

@@ -16,21 +16,30 @@ from edge_agender.model_spec import InputSpec, ModelSpec, NetworkSpec
 from edge_agender.models import read_verified
 from edge_agender.preprocess import forget
 from edge_agender.records import Array, Picture
-from edge_agender.tflite import Dequantizer, Network, Tensor, quantize
+from edge_agender.tflite import Network, Numbers, Tensor, dequantize, quantize
 
 
 class Runner(Protocol):
     def feed(self, picture: Picture) -> dict[str, Array]:
         """Run over a B, G, R or grey picture of any size; return float outputs by name."""
 
+    def numbers(self, picture: Picture) -> dict[str, list[float]]:
+        """Like `feed`, but return each output as plain numbers, flat: for outputs of a few of them."""
+
 
 class TfliteRunner:
     def __init__(self, network: Network, spec: InputSpec) -> None:
         self._network, self._spec = network, spec
         self._encode = encoder(network.input, spec) if spec.fixed_scale else None
-        self._dequantize = Dequantizer(network.outputs)
+        self._numbers = Numbers(network.outputs)
 
     def feed(self, picture: Picture) -> dict[str, Array]:
+        return {name: dequantize(array, self._network.outputs[name]) for name, array in self._run(picture).items()}
+
+    def numbers(self, picture: Picture) -> dict[str, list[float]]:
+        return self._numbers(self._run(picture))
+
+    def _run(self, picture: Picture) -> dict[str, Array]:
         if self._encode is None:
             values = picture_values(picture, self._spec)
             stored = quantize(values, self._network.input)
@@ -38,7 +47,7 @@ class TfliteRunner:
             values = pixels(picture, self._spec)
             stored = self._encode(values)
         forget(values, picture, stored)
-        return self._dequantize(_run_once(self._network, stored, "nhwc"))
+        return _run_once(self._network, stored, "nhwc")
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,9 @@ class DnnRunner:
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         return _run_once(self.network, picture_values(picture, self.spec), self.spec.layout)
+
+    def numbers(self, picture: Picture) -> dict[str, list[float]]:
+        return {name: array.ravel().tolist() for name, array in self.feed(picture).items()}
 
 
 def _run_once(network: Network | DnnNetwork, value: Array, layout: str) -> dict[str, Array]:

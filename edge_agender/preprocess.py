@@ -107,4 +107,4 @@ def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25
 
 def mirrored(crop: Picture) -> Picture:
     """Return the crop's mirror image: the same person, whose estimate errs a little differently."""
-    return np.ascontiguousarray(crop[:, ::-1])
+    return np.asarray(cv2.flip(crop, 1), np.uint8)

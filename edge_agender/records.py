@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Frame:
 
     `small` is luma, uint8, (h, w); `full` is B, G, R, uint8, (H, W, 3) with the same aspect ratio.
     `captured_s` is time.monotonic() at the capture; `utc_s` the wall clock then, seconds since the epoch.
-    `release` gives the buffers back to the source: call it once, after which no array may be read.
+    `release` gives the buffers back to the source: call it once, after which no array may be read. `with frame:` does.
     """
 
     sequence: int
@@ -72,6 +72,12 @@ class Frame:
     small: Picture
     full: Picture
     release: Callable[[], None] = field(default=_keep, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     @property
     def scale(self) -> float:

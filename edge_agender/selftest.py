@@ -113,5 +113,6 @@ def run_selftest(config: Config) -> Report:
     with DemoSource(source_config, threading.Event()) as source:
         while (frame := source.read()) is not None:
             truth = source.truth(frame.sequence)
-            tally.add(truth, pipeline.process(frame))
+            with frame:
+                tally.add(truth, pipeline.process(frame))
     return Report(tally.checks(), tally.frames)

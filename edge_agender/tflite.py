@@ -61,8 +61,8 @@ def dequantize(stored: Array, tensor: Tensor) -> Array:
     return values
 
 
-class Dequantizer:
-    """`dequantize` for all outputs of a network at once: for many small arrays, calls cost more than arithmetic."""
+class Numbers:
+    """Reads all outputs of a network at once: for many small arrays, calls cost more than arithmetic."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._tensors = tensors
@@ -74,19 +74,17 @@ class Dequantizer:
             for name in ("zero_point", "scale")
         )
         ends = np.cumsum(sizes).tolist()
-        self._parts = [
-            (name, slice(end - size, end), tensor.shape)
-            for (name, tensor), size, end in zip(tensors.items(), sizes, ends, strict=True)
-        ]
+        self._parts = [(name, slice(end - size, end)) for name, size, end in zip(tensors, sizes, ends, strict=True)]
 
-    def __call__(self, stored: Mapping[str, Array]) -> dict[str, Array]:
-        """Return float32 arrays by name for what `Network.run` returned."""
+    def __call__(self, stored: Mapping[str, Array]) -> dict[str, list[float]]:
+        """Return what the arrays that `Network.run` returned stand for, flat, by name."""
         if not self._joint:
-            return {name: dequantize(array, self._tensors[name]) for name, array in stored.items()}
-        values = np.concatenate([stored[name].ravel() for name, _, _ in self._parts]).astype(np.float32)
+            return {name: dequantize(array, self._tensors[name]).ravel().tolist() for name, array in stored.items()}
+        values = np.concatenate([stored[name] for name in self._tensors], axis=None).astype(np.float32)
         values -= self._zero
         values *= self._scale
-        return {name: values[part].reshape(shape) for name, part, shape in self._parts}
+        numbers: list[float] = values.tolist()
+        return {name: numbers[part] for name, part in self._parts}
 
 
 class Network:

@@ -7,7 +7,7 @@ import tiny_models
 
 from edge_agender import models
 from edge_agender.detectors import open_detector
-from edge_agender.detectors.boxes import to_detections
+from edge_agender.detectors.boxes import suppress, to_detections
 from edge_agender.detectors.res10 import Res10Detector
 from edge_agender.detectors.ssd import SsdDetector
 from edge_agender.errors import ModelError
@@ -183,3 +183,17 @@ def test_haar_without_its_part_of_opencv_is_one_line(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)  # as in OpenCV 5
     with pytest.raises(ModelError, match="set detector"):
         open_detector(DetectorConfig(kind="haar"))
+
+
+def test_suppression_keeps_the_best_of_each_heap_in_order_of_score():
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [51, 50, 61, 60], [0, 0, 4, 4]], float)
+    scores = np.array([0.6, 0.9, 0.7, 0.5, 0.4])
+    assert suppress(boxes, scores, 0.45) == [1, 2, 4]
+    assert suppress(boxes, scores, 1.0) == [1, 2, 0, 3, 4]
+
+
+def test_suppression_of_nothing_and_of_noise():
+    assert suppress(np.zeros((0, 4)), np.zeros(0), 0.5) == []
+    corner = np.random.default_rng(1).random((5000, 2)) * 1000
+    boxes = np.concatenate([corner, corner + 2], axis=1)
+    assert len(suppress(boxes, np.linspace(0, 1, 5000), 0.5, limit=100)) <= 100

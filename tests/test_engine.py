@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from edge_agender.errors import ConfigError, MediaError, ModelError
 from edge_agender.incoming import Content
 from edge_agender.message import Message
 from edge_agender.orders import Orders
+from edge_agender.pipeline import Observation
+from edge_agender.records import Frame
 from edge_agender.state import StateFolder
 from edge_agender.switch import Switch
 
@@ -74,6 +77,29 @@ def run(engine: Engine, until: Callable[[], bool] = lambda: False, limit_s: floa
     deadline_s = time.monotonic() + limit_s
     while engine.step() and not until():
         assert time.monotonic() < deadline_s, "the engine did not get there"
+
+
+def test_a_frame_is_given_back_whatever_becomes_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[int] = []
+
+    def broken(frame: Frame) -> Observation:
+        raise RuntimeError("no")
+
+    with engine_on(tmp_path) as (engine, sink, _):
+        assert engine.capture
+        take = engine.capture.slot.take
+
+        def watched(timeout_s: float) -> Frame | None:
+            frame = take(timeout_s)
+            return frame and replace(frame, release=lambda: given_back.append(len(sink.messages)))
+
+        monkeypatch.setattr(engine.capture.slot, "take", watched)
+        run(engine, lambda: len(given_back) == 2)
+        assert given_back[0] > 0, "it was given back before its message was out"
+        monkeypatch.setattr(engine.pipeline, "process", broken)
+        with pytest.raises(RuntimeError, match="no"):
+            run(engine)
+    assert len(given_back) == 3
 
 
 def test_every_processed_frame_of_a_recording_is_a_valid_message(tmp_path: Path) -> None:

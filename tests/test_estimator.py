@@ -123,40 +123,39 @@ def test_age_and_gender_may_come_from_two_networks_of_two_runtimes(tmp_path):
 
 def test_expectation_over_classes_and_bins():
     classes = AgeOutput(tensor="p", decode="expectation", first=0, step=4.76, count=21)
-    probabilities = np.zeros((1, 21), np.float32)
-    probabilities[0, 10] = 1
+    probabilities = [float(place == 10) for place in range(21)]
     assert read_age({"p": probabilities}, classes)[0] == pytest.approx(47.6)
     bins = AgeOutput(tensor="p", decode="bins", centres=(1, 5, 10), softmax=True)
-    assert read_age({"p": np.array([[0.0, 50.0, 0.0]])}, bins)[0] == pytest.approx(5)
+    assert read_age({"p": [0.0, 50.0, 0.0]}, bins)[0] == pytest.approx(5)
 
 
 def test_regression_may_be_rescaled():
     spec = AgeOutput(tensor="a", decode="years", multiply=100, add=1)
-    assert read_age({"a": np.array([[0.25]])}, spec)[0] == pytest.approx(26)
+    assert read_age({"a": [0.25]}, spec)[0] == pytest.approx(26)
 
 
 def test_deviation_of_a_network_that_says_one():
-    assert read_deviation({"s": np.array([[-3.0]])}, DeviationOutput(tensor="s", decode="years")) == 0.0
+    assert read_deviation({"s": [-3.0]}, DeviationOutput(tensor="s", decode="years")) == 0.0
     log = DeviationOutput(tensor="s", decode="log_variance")
-    assert read_deviation({"s": np.array([[math.log(36)]])}, log) == pytest.approx(6)
+    assert read_deviation({"s": [math.log(36)]}, log) == pytest.approx(6)
 
 
 @pytest.mark.parametrize(
     ("spec", "value", "expected"),
     [
-        ({"decode": "two", "female": 0}, [[0.9, 0.1]], 0.9),
-        ({"decode": "two", "female": 1}, [[0.9, 0.1]], 0.1),
-        ({"decode": "one", "rises_to": "male"}, [[0.8]], 0.2),
-        ({"decode": "one", "logits": True, "temperature": 2.0}, [[2 * math.log(4)]], 0.8),
+        ({"decode": "two", "female": 0}, [0.9, 0.1], 0.9),
+        ({"decode": "two", "female": 1}, [0.9, 0.1], 0.1),
+        ({"decode": "one", "rises_to": "male"}, [0.8], 0.2),
+        ({"decode": "one", "logits": True, "temperature": 2.0}, [2 * math.log(4)], 0.8),
     ],
 )
 def test_gender_whichever_way_round(spec, value, expected):
-    assert read_gender({"g": np.array(value)}, GenderOutput(tensor="g", **spec)) == pytest.approx(expected)
+    assert read_gender({"g": value}, GenderOutput(tensor="g", **spec)) == pytest.approx(expected)
 
 
 def test_stages_as_separate_tensors():
-    tensors = {"p1": np.array([[0.0, 1.0]]), "o1": np.array([[0.0, 0.5]]), "d1": np.array([[0.0]])}
+    tensors = {"p1": [0.0, 1.0], "o1": [0.0, 0.5], "d1": [0.0]}
     spec = StagewiseOutput(probabilities=("p1",), offsets=("o1",), deltas=("d1",), range_years=100)
     assert read_stages(tensors, spec) == (pytest.approx(75), pytest.approx(0))
     with pytest.raises(ModelError, match="o1"):
-        read_stages(tensors | {"o1": np.zeros((1, 3))}, spec)
+        read_stages(tensors | {"o1": [0.0] * 3}, spec)

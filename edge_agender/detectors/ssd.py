@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +23,10 @@ DEFAULT_MODEL = DETECTOR_MODELS["ssd"]
 
 @dataclass(frozen=True)
 class _Map:
-    """One level with its tensors, and the stored score at which a cell becomes a candidate."""
+    """One level with its tensors, its cells' centres, and the stored score at which a cell becomes a candidate."""
 
     stride: int
-    columns: int
+    centres: Array
     scores: Tensor
     boxes: Tensor
     least: float
@@ -57,22 +58,22 @@ class SsdDetector:
         found = [candidates for each in self._maps if (candidates := self._candidates(outputs, each)) is not None]
         if not found:
             return []
-        boxes = np.concatenate([boxes for boxes, _ in found])
-        scores = np.concatenate([scores for _, scores in found])
+        boxes, values = found[0] if len(found) == 1 else (np.concatenate(part) for part in zip(*found, strict=True))
         # By axis: a small picture's sides are rounded, so its two scales differ a little.
-        per_axis = np.divide(frame.full.shape[1::-1], frame.small.shape[1::-1]) / factor
-        return to_detections(boxes * np.tile(per_axis, 2), scores, self._config, frame)
+        (height, width), (small_height, small_width) = frame.full.shape[:2], frame.small.shape
+        x, y = width / small_width / factor, height / small_height / factor
+        scores = decode.sigmoid(values) if self._logits else values
+        return to_detections(boxes * np.array((x, y, x, y)), scores, self._config, frame)
 
     def _candidates(self, outputs: dict[str, Array], level: _Map) -> tuple[Array, Array] | None:
-        """Return corners (n, 4) in network pixels and scores (n,) of the cells above the threshold; None without."""
+        """Return corners (n, 4) in network pixels and values (n,) of the cells above the threshold; None without."""
         stored = outputs[level.scores.name].ravel()
-        cells = np.flatnonzero(stored >= level.least)
+        cells = (stored >= level.least).nonzero()[0]
         if not cells.size:
             return None
         distances = dequantize(outputs[level.boxes.name].reshape(-1, 4)[cells], level.boxes)
-        values = dequantize(stored[cells], level.scores)
-        scores = decode.sigmoid(values) if self._logits else values.astype(float)
-        return decode.distance_boxes(cells, distances, level.columns, level.stride), scores
+        boxes = decode.distance_boxes(level.centres[cells], distances, level.stride)
+        return boxes, dequantize(stored[cells], level.scores)
 
     def _map(self, level: Level, threshold: float, spec: ModelSpec) -> _Map:
         scores, boxes = self._network.outputs[level.scores], self._network.outputs[level.boxes]
@@ -83,5 +84,6 @@ class SsdDetector:
             raise ModelError(f"{spec.name}: {level.boxes} is {list(boxes.shape)}, expected [1, {height}, {width}, 4]")
         limited = min(max(threshold, 1e-6), 1 - 1e-6)
         value = decode.logit(limited) if self._logits else limited
-        least = value / scores.scale + scores.zero_point if scores.quantized else value
-        return _Map(level.stride, width, scores, boxes, least)
+        # A whole number: bytes are compared with it as bytes.
+        least = math.ceil(value / scores.scale + scores.zero_point) if scores.quantized else value
+        return _Map(level.stride, decode.cell_centres(width, height, level.stride), scores, boxes, least)

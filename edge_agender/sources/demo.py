@@ -197,7 +197,8 @@ def _tile(sheet: Picture, size_px: tuple[int, int], described: _Face) -> FaceTil
         else Box(0.08 * width, 0.08 * height, 0.92 * width, 0.92 * height)
     )
     facts = FaceFacts(described.gender, described.mean_age_years, box.width / box.height)
-    alpha = tile[:, :, 3] if tile.shape[2:] == (4,) else _soft_oval(width, height)
+    # Copied: a view would keep the whole sheet in memory.
+    alpha = tile[:, :, 3].copy() if tile.shape[2:] == (4,) else _soft_oval(width, height)
     return FaceTile(facts, box, to_bgr(tile), alpha)
 
 

@@ -50,7 +50,7 @@ def test_stages_are_decoded_as_the_run_time_does() -> None:
     with torch.no_grad():
         said = net(torch.randn(1, 3, 64, 64))
     stages = range(1, len(BINS) + 1)
-    parts = [[said[f"{letter}{k}"][0].numpy() for k in stages] for letter in "pod"]
+    parts = [[said[f"{letter}{k}"][0].tolist() for k in stages] for letter in "pod"]
     assert decode.stagewise(*parts)[0] == pytest.approx(float(years(said)[0]), abs=0.05)
 
 
