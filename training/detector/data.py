@@ -80,14 +80,15 @@ class Sampler:
         rng, (width, height) = self.rng, self.size
         canvas = np.full((height, width), LETTERBOX_LUMA, np.uint8)
         kind = rng.random()
-        if kind < 0.60:
+        if kind < 0.56:
             parts = [self._scene(canvas)]
-        elif kind < 0.82:
+        elif kind < 0.78:
             parts = self._mosaic(canvas)
-        elif kind < 0.97 and self.portraits:
+        elif kind < 0.92 and self.portraits:
             parts = [self._portrait(canvas)]
         else:
-            texture(canvas, rng)
+            if kind > 0.97 or not self._without_face(canvas):
+                texture(canvas, rng)
             parts = []
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *(part[0] for part in parts)])
         ignore = np.concatenate([np.zeros(0, bool), *(part[1] for part in parts)])
@@ -117,6 +118,20 @@ class Sampler:
         wanted = np.exp(rng.uniform(np.log(8), np.log(0.95 * height)))
         factor = float(np.clip(wanted / (face[3] - face[1]), 0.6 * fit, max(2.5, fit)))
         return _place(view, scene, factor, rng, face)
+
+    def _without_face(self, canvas: Picture) -> bool:
+        """Fill the canvas with a part of a scene that no labelled face touches; False where there is none."""
+        rng, scene = self.rng, self._next_scene()
+        rows, columns = scene.luma.shape
+        for _ in range(20):
+            height = int(rng.uniform(0.15, 0.7) * rows)
+            width = min(int(height * self.size[0] / self.size[1]), columns)
+            x, y = int(rng.integers(columns - width + 1)), int(rng.integers(rows - height + 1))
+            low, high = scene.boxes[:, :2] < [x + width, y + height], scene.boxes[:, 2:] > [x, y]
+            if min(width, height) >= 16 and not (low & high).all(1).any():
+                canvas[:] = resize(scene.luma[y : y + height, x : x + width], self.size)
+                return True
+        return False
 
     def _portrait(self, view: Picture) -> tuple[Array, Array]:
         """Fill the view with one portrait, up to a face that fills it; a background of noise or another picture."""

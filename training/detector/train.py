@@ -60,6 +60,12 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.used_s, self.history = state["step"], state["used_s"], state["history"]
 
+    def start_from(self, path: Path) -> None:
+        """Take the averaged weights of an earlier run; its schedule, optimizer and history stay behind."""
+        weights = torch.load(path, weights_only=False)["average"]
+        self.model.load_state_dict(weights)
+        self.average.model.load_state_dict(weights)
+
     def save(self) -> None:
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
@@ -151,12 +157,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=Options.rate)
+    parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint, a new schedule")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    options, shape = Options(args.minutes), Shape()
+    options, shape = Options(args.minutes, rate=args.rate), Shape()
     if args.smoke:
         scenes, portraits, held = made_up(8, 0), made_up(4, 1), made_up(2, 2)
         options = Options(args.minutes, batch=4)
@@ -171,6 +179,8 @@ def main(argv: list[str] | None = None) -> None:
         flush=True,
     )
     trainer = Trainer(args.out, options, shape)
+    if args.start:
+        trainer.start_from(args.start)
     if args.resume:
         trainer.resume()
     trainer.run(Sampler(scenes, portraits, options.seed + trainer.step), held)
