@@ -53,6 +53,10 @@ class Audience:
         self._windows = Windows(window.length_s, tracking.max_gap_s + 1.0, AgeBands(config.age_bands))
         self._content = Content(None)
 
+    def seen_through(self, focal_length_px: float) -> None:
+        """Distances count by this focal length from now on."""
+        self._visits.focal_length_px = focal_length_px
+
     def show(self, content: Content) -> None:
         """From now on the sign shows this."""
         self._content = content

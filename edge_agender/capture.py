@@ -67,6 +67,11 @@ class Capture:
         """One line on why no frames come just now; None while they do."""
         return self._source.problem
 
+    @property
+    def restarts(self) -> int:
+        """How often the source was started, or reached, again after frames had stopped."""
+        return self._source.restarts
+
     def close(self) -> None:
         """Stop reading and give the device back."""
         self._stop.set()

@@ -65,7 +65,7 @@ def check(options: Namespace) -> int:
     if options.broker:
         from edge_agender.mqtt import check_connection
 
-        check_connection(config.mqtt)
+        check_connection(config.mqtt, config.device.name)
     print(f"ok: {config_path(options) or 'built-in defaults'}: source {config.source.kind}, detector "
           f"{config.detector.kind}, broker {config.mqtt.host}:{config.mqtt.effective_port}")  # fmt: skip
     return 0

@@ -12,7 +12,6 @@ from typing_extensions import TypedDict  # pydantic's own need below Python 3.12
 
 Gender = Literal["female", "male", "unknown"]
 Distance = Literal["near", "mid", "far", "unknown"]
-DwellBand = Literal["0-5", "5-15", "15-30", "30-60", "60+"]
 State = Literal["online", "stopped", "offline"]
 Reason = Literal["on", "command", "file", "pin", "hours"]
 
@@ -27,6 +26,7 @@ Historical = Annotated[
     bool, Field(description="True where it was sent late, after a restart or a lost connection; count it all the same.")
 ]
 Utc = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$", description="UTC, ISO 8601.")]
+DropReason = Annotated[str, Field(pattern=r"^[a-z]+$")]
 AgeBand = Annotated[str, Field(pattern=r"^(\d{1,3}-\d{1,3}|\d{1,3}\+|unknown)$")]
 
 
@@ -89,7 +89,7 @@ class StatusPayload(TypedDict):
 
 
 class HealthPayload(TypedDict):
-    """How the device fares. Counts are since the message before; null where this board cannot tell."""
+    """How the device fares. Counts are since the message before, or where said since the start; null: unknown here."""
 
     schema: Literal["edge-agender.health"]
     version: Literal[1]
@@ -107,15 +107,21 @@ class HealthPayload(TypedDict):
     detections_saved: Annotated[int, Field(ge=0, description="Frames that the motion gate and cadence passed over.")]
     estimates: Annotated[int, Field(ge=0, description="Crops whose age and gender were estimated.")]
     estimates_saved: Annotated[int, Field(ge=0, description="Crops that would have added nothing.")]
-    camera_restarts: Count
+    camera_restarts: Annotated[int, Field(ge=0, description="Since the start: frames had stopped, and came again.")]
     cpu_percent: Annotated[float | None, Field(ge=0, description="100 is one core.")]
     memory_mb: Annotated[float | None, Field(ge=0, description="Resident memory.")]
     temperature_c: float | None
     throttled: Annotated[bool | None, Field(description="The board slows itself down: heat or a weak supply.")]
     clock_synchronised: bool | None
-    broker_connects: Count
+    broker_connects: Annotated[int, Field(ge=0, description="Since the start.")]
     outbox_waiting: Annotated[int, Field(ge=0, description="Messages not yet acknowledged by the broker.")]
-    outbox_dropped: Count
+    outbox_dropped: Annotated[int, Field(ge=0, description="Since the start: messages that no broker will get.")]
+    outbox_dropped_by: NotRequired[
+        Annotated[
+            dict[DropReason, Count],
+            Field(description="The same by reason: live, size, age, memory, damaged or refused (docs/reliability.md)."),
+        ]
+    ]
     alarms: Annotated[list[str], Field(description="What needs a person, in words; empty when all is well.")]
 
 

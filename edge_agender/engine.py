@@ -99,7 +99,7 @@ class Engine:
         self.switch_state: SwitchState | None = None
         self._switch_due_s = 0.0
         self.capture: Capture | None = None
-        self._captured_before = self._dropped_before = 0
+        self._captured_before = self._dropped_before = self._restarts_before = 0
         self.observation: Observation | None = None
         with ExitStack() as undo:
             undo.callback(self._switch.close)
@@ -143,6 +143,10 @@ class Engine:
     @property
     def dropped(self) -> int:
         return self._dropped_before + (self.capture.slot.dropped if self.capture else 0)
+
+    @property
+    def restarts(self) -> int:
+        return self._restarts_before + (self.capture.restarts if self.capture else 0)
 
     def step(self) -> bool:
         """Work on the next frame, or wait a moment for one; False when none will ever come.
@@ -284,6 +288,7 @@ class Engine:
             capture.close()
             self._captured_before += capture.slot.captured
             self._dropped_before += capture.slot.dropped
+            self._restarts_before += capture.restarts
 
     def _source_tries(self, capture: Capture) -> bool:
         """True where a source without frames just now has made another attempt: it is troubled, but not stuck."""
@@ -312,6 +317,7 @@ class Engine:
             time.time(),
             work=self.pipeline.work,
             dropped_frames=self.dropped,
+            camera_restarts=self.restarts,
             outbox=self._sink.outbox(),
             link=self._sink.link(),
             alarms=(*self._alarms, *([self.problem] if self.problem else ())),

@@ -42,6 +42,7 @@ class HealthMeter:
         *,
         work: Work,
         dropped_frames: int,
+        camera_restarts: int = 0,
         outbox: OutboxState | None,
         link: LinkState | None,
         alarms: Iterable[str],
@@ -62,20 +63,27 @@ class HealthMeter:
             detections_saved=frames - (work.searches - last.searches),
             estimates=work.estimates - last.estimates,
             estimates_saved=work.faces - last.faces - (work.estimates - last.estimates),
+            camera_restarts=camera_restarts,
             cpu_percent=None if share is None else 100 * share,
             memory_mb=None if reading.resident_bytes is None else reading.resident_bytes / 1e6,
             temperature_c=reading.temperature_c,
             throttled=None if reading.throttling is None else reading.throttling.now.any,
-            clock_synchronised=CLOCK_MARKER.exists() or None,
+            clock_synchronised=clock_synchronised(),
             broker_connects=link.connects if link else 0,
             outbox_waiting=outbox.live + outbox.durable if outbox else 0,
             outbox_dropped=sum(outbox.dropped.values()) if outbox else 0,
+            outbox_dropped_by=dict(outbox.dropped) if outbox else {},
             alarms=(*alarms, *([outbox.alarm] if outbox and outbox.alarm else ())),
         )
         self._last_s, self._last_dropped = now_s, dropped_frames
         self._last_work = Work(work.frames, work.searches, work.faces, work.estimates)
         self._latencies_s.clear()
         return result
+
+
+def clock_synchronised(marker: Path = CLOCK_MARKER) -> bool | None:
+    """Return whether the clock was set from the network; None where systemd-timesyncd is not at work."""
+    return True if marker.exists() else (False if marker.parent.is_dir() else None)
 
 
 def percentile_ms(durations_s: Sequence[float] | deque[float], percent: int) -> float | None:

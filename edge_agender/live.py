@@ -71,6 +71,7 @@ class Snapshot:
     latency_s: float | None = None
     frames_captured: int = 0
     frames_dropped: int = 0
+    camera_restarts: int = 0
     temperature_c: float | None = None
     throttled: tuple[str, ...] | None = None
     resident_bytes: int | None = None
@@ -78,6 +79,7 @@ class Snapshot:
     broker: Broker = "none"
     broker_problem: str | None = None
     messages_waiting: int = 0
+    messages_dropped: int = 0
     windows: tuple[WindowSummary, ...] = ()
     picture_width_px: int = 4
     picture_height_px: int = 3

@@ -11,7 +11,6 @@ from edge_agender.live import AimFace, Broker, LiveState, Snapshot, WindowSummar
 from edge_agender.measures import Window
 from edge_agender.messages import Sender
 from edge_agender.mqtt import LinkState
-from edge_agender.reporter import versions
 from edge_agender.sinks import Sink
 from edge_agender.viewers import distance_cm, focal_px
 
@@ -64,7 +63,7 @@ class LiveFeed:
         return Snapshot(
             device=self._sender.device,
             privacy_level=config.privacy.level,
-            versions={name: str(value) for name, value in versions(config).items()},
+            versions={name: str(value) for name, value in engine.reporter.versions.items()},
             utc_s=time.time(),
             started_utc_s=self._started_utc_s,
             last_frame_s=self._last_frame_s,
@@ -75,6 +74,7 @@ class LiveFeed:
             latency_s=engine.health.latest_latency_s,
             frames_captured=engine.captured,
             frames_dropped=engine.dropped,
+            camera_restarts=engine.restarts,
             temperature_c=reading.temperature_c,
             throttled=_throttled(reading.throttling),
             resident_bytes=reading.resident_bytes,
@@ -82,6 +82,7 @@ class LiveFeed:
             broker=_broker(link),
             broker_problem=link.last_error if link else None,
             messages_waiting=outbox.live + outbox.durable if outbox else 0,
+            messages_dropped=sum(outbox.dropped.values()) if outbox else 0,
             windows=tuple(_summary(window) for window in engine.reporter.windows),
             picture_width_px=size[0],
             picture_height_px=size[1],

@@ -58,6 +58,7 @@ class HealthSample:
     broker_connects: int = 0
     outbox_waiting: int = 0
     outbox_dropped: int = 0
+    outbox_dropped_by: Mapping[str, int] = field(default_factory=dict)
     alarms: tuple[str, ...] = field(default=())
 
 

@@ -120,6 +120,7 @@ def health_message(sender: Sender, sample: HealthSample, sequence: int) -> Messa
         "broker_connects": sample.broker_connects,
         "outbox_waiting": sample.outbox_waiting,
         "outbox_dropped": sample.outbox_dropped,
+        "outbox_dropped_by": dict(sample.outbox_dropped_by),
         "alarms": list(sample.alarms),
     }
     return sender.message("health", payload)

@@ -15,6 +15,7 @@ from edge_agender.contract import VersionsPayload
 from edge_agender.demography import AgeBands
 from edge_agender.frame_policy import FramePolicy
 from edge_agender.incoming import Content
+from edge_agender.masking import without_secrets
 from edge_agender.measures import FrameView, Visit, Window
 from edge_agender.message import Message
 from edge_agender.messages import Sender, frame_message, viewer_message, window_message
@@ -36,9 +37,10 @@ class Reporter:
         self._counter = FrameCounter(config.audience)
         self._policy = FramePolicy(config.publish)
         self.gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
-        focal = focal_px(config.source.width_px, config.audience.distance.lens_hfov_deg)
+        self._hfov_deg = config.audience.distance.lens_hfov_deg
+        focal = focal_px(config.source.width_px, self._hfov_deg)
         self._audience = Audience(config.audience, config.window, config.tracking, focal)
-        self._versions = versions(config)
+        self.versions = versions(config)
         self._frames_durable = config.outbox.frames_durable
         self._sequences: Counter[str] = Counter()
         self.view: FrameView | None = None
@@ -47,6 +49,8 @@ class Reporter:
     def observe(self, observation: Observation, throttled: bool | None = None) -> Iterator[Message]:
         """Yield the messages that this frame gives rise to."""
         now_s, utc_s = observation.captured_s, observation.utc_s
+        # Files, streams and USB cameras have sizes of their own, whatever was asked for.
+        self._audience.seen_through(focal_px(observation.picture_px[0], self._hfov_deg))
         visits = self._audience.observe(
             observation.faces, now_s=now_s, utc_s=utc_s, luma=observation.mean_luma, throttled=throttled
         )
@@ -63,7 +67,7 @@ class Reporter:
         for closed in self._audience.windows_due(utc_s):
             window = self.gate.window(closed)
             self.windows.append(window)
-            yield window_message(self._sender, window, self._next("window"), self._versions)
+            yield window_message(self._sender, window, self._next("window"), self.versions)
 
     def end_visits(self) -> Iterator[Message]:
         """Yield the viewers who are still there when the camera closes."""
@@ -110,7 +114,11 @@ def audience_summary(view: FrameView) -> tuple[object, ...]:
 
 def versions(config: Config) -> VersionsPayload:
     """Return what made the figures: software, models, and a fingerprint of the options that bear on them."""
-    relevant = config.model_dump_json(include={"source", "detector", "estimator", "gating", "tracking", "audience"})
+    opencv = config.source.opencv
+    # Without what may be a password: the fingerprint is published, and guesses could be tried on it.
+    masked = opencv.model_copy(update={"uri": opencv.uri and without_secrets(opencv.uri)})
+    shown = config.model_copy(update={"source": config.source.model_copy(update={"opencv": masked})})
+    relevant = shown.model_dump_json(include={"source", "detector", "estimator", "gating", "tracking", "audience"})
     return {
         "software": __version__,
         "detector": config.detector.model or config.detector.kind,

@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
+from edge_agender.discovery import birth_topic
 from edge_agender.message import Message
 from edge_agender.messages import Sender, status_message
 from edge_agender.mqtt import LinkState, Publisher
@@ -47,7 +48,7 @@ class MqttSink:
         self._publisher.subscribe(sender.topic("enabled/set"), orders.enabled)
         self._publisher.subscribe(sender.topic("content"), orders.content)
         if config.home_assistant.enabled:
-            self._publisher.subscribe(f"{config.home_assistant.prefix}/status", orders.birth)
+            self._publisher.subscribe(birth_topic(config.home_assistant.prefix), orders.birth)
 
     def put(self, message: Message) -> None:
         self._outbox.put(message)

@@ -97,7 +97,7 @@ class Visits:
 
     def __init__(self, config: AudienceConfig, focal_length_px: float) -> None:
         self._config = config
-        self._focal_px = focal_length_px
+        self.focal_length_px = focal_length_px
         self._stays: dict[int, _Stay] = {}
 
     def observe(self, faces: Sequence[Face], now_s: float, utc_s: float, content: str | None) -> list[Visit]:
@@ -147,7 +147,7 @@ class Visits:
             return "unknown"
         height_px = math.exp(stay.log_height_s[0] / stay.log_height_s[1])
         return coarse(
-            distance_cm(height_px, self._focal_px, self._config.distance.face_height_cm), self._config.distance
+            distance_cm(height_px, self.focal_length_px, self._config.distance.face_height_cm), self._config.distance
         )
 
 

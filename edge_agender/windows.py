@@ -43,7 +43,7 @@ class Windows:
         self._told = -1
         self._next_number = 0
         self._ready: list[tuple[float, int, Tally]] = []
-        self._last_utc_s = self._last_s = -math.inf
+        self._last_s = -math.inf
 
     def watch(
         self, utc_s: float, now_s: float, count: int, luma: float | None, throttled: bool | None, content: str | None
@@ -59,7 +59,7 @@ class Windows:
         tally.peak_count = max(tally.peak_count, count)
         if throttled is not None:
             tally.throttled = throttled or bool(tally.throttled)
-        self._last_utc_s, self._last_s = utc_s, now_s
+        self._last_s = now_s
 
     def leave(self, visit: Visit) -> None:
         """Take in a visit that is over, in the window of its last detection or the oldest that is still open."""

@@ -31,6 +31,8 @@ def snapshot(**changes: Any) -> Snapshot:
         latency_s=0.0421,
         frames_captured=54_000,
         frames_dropped=540,
+        camera_restarts=3,
+        messages_dropped=17,
         temperature_c=51.24,
         throttled=(),
         resident_bytes=98_000_000,

@@ -90,6 +90,7 @@ class Failing:
 
     live = True
     progress_s = 0.0
+    restarts = 0
     problem = "gone"
 
     def __init__(self, error: Exception) -> None:

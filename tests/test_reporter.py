@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from message_check import check
 
 from edge_agender.config import load
@@ -74,3 +76,24 @@ def test_frames_are_kept_over_an_outage_where_that_is_wanted() -> None:
         (message,) = work.observe(observation(0))
         assert message.durable is durable
         assert message.qos == int(durable)
+
+
+def test_distance_goes_by_the_width_that_pictures_have_not_by_the_one_asked_for() -> None:
+    def told(width_px: int) -> str:
+        work = reporter("privacy.level=viewer", "source.width_px=1280")
+        seen = [replace(observation(i), picture_px=(width_px, width_px * 3 // 4)) for i in range(20)]
+        for each in seen:
+            list(work.observe(each))
+        (message,) = work.end_visits()
+        return str(check(message.payload)["distance"])
+
+    # A 20 cm face of 120 px: 82 cm off in a picture 640 wide, 3.3 m in one of 2560.
+    assert (told(640), told(2560)) == ("near", "mid")
+
+
+def test_the_published_fingerprint_says_nothing_of_a_cameras_password() -> None:
+    def fingerprint(uri: str) -> str:
+        return versions(load(None, ["source.kind=opencv", f"source.opencv.uri={uri}"]))["configuration"]
+
+    assert fingerprint("rtsp://me:one@camera/1") == fingerprint("rtsp://me:two@camera/1")
+    assert fingerprint("rtsp://me:one@camera/1") != fingerprint("rtsp://me:one@other/1")

@@ -163,6 +163,7 @@ def test_metrics_are_in_base_units_and_parse(page: server.StatusServer) -> None:
     assert values["edge_agender_throttled"] == 0
     assert values["edge_agender_broker_connected"] == 1
     assert values["edge_agender_build_info"] == 1
+    assert (values["edge_agender_camera_restarts_total"], values["edge_agender_messages_dropped_total"]) == (3, 17)
 
 
 def test_what_is_not_released_is_no_metric(page: server.StatusServer, live: LiveState) -> None:

@@ -27,9 +27,11 @@ class Source(Protocol):
     `progress_s`: time.monotonic() when the source last delivered a frame, finished an attempt to reconnect, or, between
     two of these, was seen to wait for the next.
     `problem`: one line on why no frames come just now; None while they do.
+    `restarts`: how often it was started again, or reached again, after frames had stopped.
     """
 
     live: bool
+    restarts: int
 
     @property
     def progress_s(self) -> float: ...
@@ -57,6 +59,7 @@ class BaseSource:
     """The parts of a Source that do not depend on where its frames come from."""
 
     def __init__(self) -> None:
+        self.restarts = 0
         self._progress_s = time.monotonic()
         self._problem: str | None = None
 

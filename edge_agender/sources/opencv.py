@@ -131,6 +131,7 @@ class StreamSource(BaseSource):
                 continue
             picture = self._next_picture()
             if picture is not None:
+                self.restarts += self.problem is not None
                 self.healed(log, f"{self._name}: frames arrive again")
                 self._retry_s = _FIRST_RETRY_S
                 self._shown = True

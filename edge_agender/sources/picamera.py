@@ -42,7 +42,7 @@ class PicameraSource(BaseSource):
         self._config, self._stop = config, stop
         self._camera = _open(config.picamera2.camera)
         self._job: Any = None
-        self._sequence = self._restarts = 0
+        self._sequence = self._restarts_in_a_row = 0
         try:
             self._view = self._configure(config)
             self._camera.start()
@@ -59,7 +59,7 @@ class PicameraSource(BaseSource):
         while not self._stop.is_set():
             request = self._next_request()
             if request is not None:
-                self._restarts = 0
+                self._restarts_in_a_row = 0
                 self.made_progress()
                 self.healed(log, "camera: frames arrive again")
                 return self._frame(request)
@@ -134,9 +134,10 @@ class PicameraSource(BaseSource):
 
     def _restart(self) -> None:
         timeout_s = self._config.picamera2.timeout_s
-        if self._restarts >= _MOST_RESTARTS:
-            raise StalledError(f"camera: no frame for {timeout_s:g} s after {self._restarts} restarts: check its cable")
-        self._restarts += 1
+        if self._restarts_in_a_row >= _MOST_RESTARTS:
+            raise StalledError(f"camera: no frame for {timeout_s:g} s after {_MOST_RESTARTS} restarts: check its cable")
+        self._restarts_in_a_row += 1
+        self.restarts += 1
         self.failed(log, f"camera: no frame for {timeout_s:g} s: starting the sensor again")
         self._camera.cancel_all_and_flush()
         self._job = None

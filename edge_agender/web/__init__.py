@@ -31,8 +31,8 @@ def serve(config: WebConfig, live: LiveState, password_file: Path | None = None)
     access = Access(read_password(file) if file else None, config.hostnames)
     try:
         server = StatusServer(config, live, access)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none, such as a..b
+        reason = getattr(error, "strerror", None) or str(error)
         logger.warning("no status page: %s port %d: %s: change web.port", config.host, config.port, reason)
         yield None
         return

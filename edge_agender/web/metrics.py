@@ -53,7 +53,7 @@ def _gauges(snapshot: Snapshot, now_s: float) -> list[tuple[str, str, float | No
         ("enabled", "1 while counting is switched on", snapshot.enabled),
         ("frame_age_seconds", "Seconds since the newest frame", age_s),
         ("frame_rate_hertz", "Frames processed a second", snapshot.rate_hz),
-        ("latency_seconds", "From capture to the message, median", snapshot.latency_s),
+        ("latency_seconds", "From capture to the message, of the newest frame", snapshot.latency_s),
         ("temperature_celsius", "Temperature of the processor", snapshot.temperature_c),
         ("throttled", "1 while the firmware holds the processor back", None if limits is None else bool(limits)),
         ("resident_memory_bytes", "Memory that the daemon holds", snapshot.resident_bytes),
@@ -68,6 +68,8 @@ def _counters(snapshot: Snapshot) -> list[tuple[str, str, float]]:
     return [
         ("frames_captured", "Frames that the camera delivered", snapshot.frames_captured),
         ("frames_dropped", "Frames replaced by a newer one before they were looked at", snapshot.frames_dropped),
+        ("camera_restarts", "Times that frames had stopped and came again", snapshot.camera_restarts),
+        ("messages_dropped", "Messages that no broker will get, live ones among them", snapshot.messages_dropped),
     ]
 
 

@@ -72,6 +72,7 @@ def test_a_camera_that_goes_away_and_comes_back_is_followed_and_reported_once(
         with camera.on():
             reader.join(60)
             assert source.problem is None
+        assert source.restarts == 1
     assert after[0].sequence > first.sequence
     assert after[0].captured_s > first.captured_s
     told = [record.levelname for record in caplog.records if record.levelno > logging.DEBUG]

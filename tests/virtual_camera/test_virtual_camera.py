@@ -129,6 +129,7 @@ def test_a_stalled_sensor_is_started_again_in_place(caplog: pytest.LogCaptureFix
         pivirt.pacers[source._camera.camera.id].run_ = False  # the sensor falls silent
         assert len(taken(source, 3)) == 3
     assert "starting the sensor again" in caplog.text
+    assert source.restarts >= 1
 
 
 def test_a_sensor_that_stays_silent_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
