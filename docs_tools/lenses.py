@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edge_agender.geometry import angle_deg, focal_px
 from edge_agender.mounting import Limits
 from edge_agender.settings import Config
-from edge_agender.viewers import focal_px
+from edge_agender.sources.lenses import HFOV_DEG
 
 # Least width of a detected box by its height: the median over 150 portraits of All-Age-Faces (0.74); UTKFace has 0.86.
 WIDTH_BY_HEIGHT = 0.75
 # Height of a face in the small picture from which the detector is good at it (models/face-ssd.md: 4 % of 240 lines).
 DETECTABLE_PX = 10.0
 CHECKED_AT_M = 2.0
+COUNTED_DEG = (52, 54, 62, 66, 86)
 DISTANCES_M = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8)
 
 
@@ -31,14 +33,14 @@ class Lens:
     def seen_deg(self, aspect: float) -> float:
         """Return the field of view across a picture of that width by height, of a sensor that keeps its height."""
         kept = min(aspect / self.sensor_aspect, 1.0)
-        return math.degrees(2 * math.atan(kept * math.tan(math.radians(self.hfov_deg) / 2)))
+        return angle_deg(kept, focal_px(1, self.hfov_deg))
 
 
 LENSES = (
-    Lens("Camera Module 3", 66, 16 / 9),
-    Lens("Camera Module 3 Wide", 102, 16 / 9),
-    Lens("Camera Module 2", 62.2, 4 / 3),
-    Lens("Camera Module 1", 53.5, 4 / 3),
+    Lens("Camera Module 3", HFOV_DEG["imx708"], 16 / 9),
+    Lens("Camera Module 3 Wide", HFOV_DEG["imx708_wide"], 16 / 9),
+    Lens("Camera Module 2", HFOV_DEG["imx219"], 4 / 3),
+    Lens("Camera Module 1", HFOV_DEG["ov5647"], 4 / 3),
 )
 
 
@@ -95,7 +97,7 @@ def reach_table() -> str:
     for lens in LENSES:
         seen = lens.seen_deg(aspect)
         half = math.tan(math.radians(seen) / 2)
-        up = math.degrees(2 * math.atan(half / aspect))
+        up = angle_deg(1 / aspect, focal_px(1, seen))
         estimated, found = reach_m(seen, source.width_px, source.small_width_px)
         strip = f"{6 * half:.1f} × {6 * half / aspect:.1f} m"
         lines.append(f"| {lens.name} | {seen:.0f}° × {up:.0f}° | {estimated:.1f} m | {found:.1f} m | {strip} |")
@@ -113,14 +115,11 @@ def heights_table() -> str:
 
 
 def correction_table() -> str:
-    """Return the field of view to set, by what the aim view tells of somebody who stands at 2 m."""
-    set_deg = Config().audience.distance.lens_hfov_deg
+    """Return the field of view to set, by what the doctor and, for somebody at 2 m, the aim view say."""
     told_m = (1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 3.0)
-    right = [2 * math.atan(math.tan(math.radians(set_deg) / 2) * told / CHECKED_AT_M) for told in told_m]
-    return "\n".join(
-        [
-            "| it says | " + " | ".join(f"{told:.1f} m" for told in told_m) + " |",
-            "|---|" + "---|" * len(told_m),
-            f"| set instead of {set_deg:g} | " + " | ".join(f"{math.degrees(angle):.0f}" for angle in right) + " |",
-        ]
-    )
+    lines = ["| it says | " + " | ".join(f"{told:.1f} m" for told in told_m) + " |", "|---|" + "---|" * len(told_m)]
+    for counted_deg in COUNTED_DEG:
+        focal = focal_px(1, counted_deg)
+        right = [angle_deg(1, focal * CHECKED_AT_M / told) for told in told_m]
+        lines.append(f"| set instead of {counted_deg:g} | " + " | ".join(f"{angle:.0f}" for angle in right) + " |")
+    return "\n".join(lines)

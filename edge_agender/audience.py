@@ -44,18 +44,12 @@ class FrameCounter:
 class Audience:
     """Visits and windows. One thread; times come with the frames."""
 
-    def __init__(
-        self, config: AudienceConfig, window: WindowConfig, tracking: TrackingConfig, focal_length_px: float
-    ) -> None:
+    def __init__(self, config: AudienceConfig, window: WindowConfig, tracking: TrackingConfig) -> None:
         self._hold_s = config.hold_s
-        self._visits = Visits(config, focal_length_px)
+        self._visits = Visits(config)
         # The tracker knows of an exit only max_gap_s later, and searches may be up to a second apart.
         self._windows = Windows(window.length_s, tracking.max_gap_s + 1.0, AgeBands(config.age_bands))
         self._content = Content(None)
-
-    def seen_through(self, focal_length_px: float) -> None:
-        """Distances count by this focal length from now on."""
-        self._visits.focal_length_px = focal_length_px
 
     def show(self, content: Content) -> None:
         """From now on the sign shows this."""
@@ -67,12 +61,13 @@ class Audience:
         *,
         now_s: float,
         utc_s: float,
+        focal_length_px: float,
         luma: float | None = None,
         throttled: bool | None = None,
     ) -> list[Visit]:
         """Take in what the tracker holds after a frame; return the visits that are over."""
         content = self._content.at(utc_s)
-        visits = self._visits.observe(faces, now_s, utc_s, content)
+        visits = self._visits.observe(faces, now_s, utc_s, content, focal_length_px)
         self._count(visits)
         self._windows.watch(utc_s, now_s, len(here(faces, now_s, self._hold_s)), luma, throttled, content)
         return visits

@@ -1,4 +1,4 @@
-"""Boxes: overlap, clipping, and the way from one stream's pixels to another's."""
+"""Boxes: overlap, clipping, and the way from one stream's pixels to another's. Lenses: angles and focal lengths."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agender.records import Array, Box
+
+# Across the picture of a camera whose lens nobody knows: Camera Module 2's, and about that of many a webcam.
+TYPICAL_HFOV_DEG = 62.0
+
+
+def focal_px(width_px: float, hfov_deg: float) -> float:
+    """Return the focal length in pixels of a lens that shows `hfov_deg` across that width."""
+    return width_px / 2 / math.tan(math.radians(hfov_deg) / 2)
+
+
+def angle_deg(width_px: float, focal_length_px: float) -> float:
+    """Return the degrees that a lens of that focal length shows across that width."""
+    return math.degrees(2 * math.atan(width_px / 2 / focal_length_px))
 
 
 def iou(a: Sequence[Box] | Array, b: Sequence[Box] | Array) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from edge_agender.measures import Window
 from edge_agender.messages import Sender
 from edge_agender.mqtt import LinkState
 from edge_agender.sinks import Sink
-from edge_agender.viewers import distance_cm, focal_px
+from edge_agender.viewers import counted_focal_px, distance_cm
 
 EVERY_S = 0.5
 AIMING_EVERY_S = 0.1
@@ -95,7 +95,7 @@ class LiveFeed:
             return
         width, height = observation.picture_px
         distance = config.audience.distance
-        focal = focal_px(width, distance.lens_hfov_deg)
+        focal = counted_focal_px(distance, width, observation.focal_px)
         conditions = self._engine.pipeline.conditions
         for face in observation.faces:
             box = face.box

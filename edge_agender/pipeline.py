@@ -54,6 +54,7 @@ class Observation:
     searched: bool
     mean_luma: float
     picture_px: tuple[int, int]
+    focal_px: float | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +106,7 @@ class Pipeline:
             searched,
             round(self._cadence.mean_luma, 1),
             (frame.full.shape[1], frame.full.shape[0]),
+            frame.focal_px,
         )
 
     def _search(self, frame: Frame) -> Sequence[Track]:

@@ -63,6 +63,7 @@ class Frame:
 
     `small` is luma, uint8, (h, w); `full` is B, G, R, uint8, (H, W, 3) with the same aspect ratio.
     `captured_s` is time.monotonic() at the capture; `utc_s` the wall clock then, seconds since the epoch.
+    `focal_px` is the lens's focal length in pixels of `full`; None where the source says nothing of it.
     `release` gives the buffers back to the source: call it once, after which no array may be read. `with frame:` does.
     """
 
@@ -72,6 +73,7 @@ class Frame:
     small: Picture
     full: Picture
     release: Callable[[], None] = field(default=_keep, repr=False)
+    focal_px: float | None = None
 
     def __enter__(self) -> Self:
         return self

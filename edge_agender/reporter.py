@@ -22,7 +22,7 @@ from edge_agender.messages import Sender, frame_message, viewer_message, window_
 from edge_agender.pipeline import Observation
 from edge_agender.privacy import Gate
 from edge_agender.settings import Config
-from edge_agender.viewers import focal_px
+from edge_agender.viewers import counted_focal_px
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,8 @@ class Reporter:
         self._counter = FrameCounter(config.audience)
         self._policy = FramePolicy(config.publish)
         self.gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
-        self._hfov_deg = config.audience.distance.lens_hfov_deg
-        focal = focal_px(config.source.width_px, self._hfov_deg)
-        self._audience = Audience(config.audience, config.window, config.tracking, focal)
+        self._distance = config.audience.distance
+        self._audience = Audience(config.audience, config.window, config.tracking)
         self.versions = versions(config)
         self._frames_durable = config.outbox.frames_durable
         self._sequences: Counter[str] = Counter()
@@ -50,9 +49,14 @@ class Reporter:
         """Yield the messages that this frame gives rise to."""
         now_s, utc_s = observation.captured_s, observation.utc_s
         # Files, streams and USB cameras have sizes of their own, whatever was asked for.
-        self._audience.seen_through(focal_px(observation.picture_px[0], self._hfov_deg))
+        focal = counted_focal_px(self._distance, observation.picture_px[0], observation.focal_px)
         visits = self._audience.observe(
-            observation.faces, now_s=now_s, utc_s=utc_s, luma=observation.mean_luma, throttled=throttled
+            observation.faces,
+            now_s=now_s,
+            utc_s=utc_s,
+            focal_length_px=focal,
+            luma=observation.mean_luma,
+            throttled=throttled,
         )
         yield from self._viewers(visits)
         view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)

@@ -194,7 +194,7 @@ class LookingConfig(Section):
 
 
 class DistanceConfig(Section):
-    lens_hfov_deg: Annotated[float, Field(gt=1, lt=179)] = 66.0
+    lens_hfov_deg: Annotated[float, Field(gt=1, lt=179)] | None = None
     face_height_cm: Positive = 20.0
     near_cm: Positive = 150.0
     far_cm: Positive = 400.0

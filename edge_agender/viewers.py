@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 from edge_agender.contract import Distance
 from edge_agender.demography import person
+from edge_agender.geometry import TYPICAL_HFOV_DEG, focal_px
 from edge_agender.measures import ContentShare, Visit
 from edge_agender.records import Face
 from edge_agender.settings import AudienceConfig, DistanceConfig, LookingConfig
 
 
-def focal_px(picture_width_px: float, hfov_deg: float) -> float:
-    """Return the focal length in pixels of a lens that shows `hfov_deg` across the picture's width."""
-    return picture_width_px / 2 / math.tan(math.radians(hfov_deg) / 2)
+def counted_focal_px(config: DistanceConfig, picture_width_px: float, known_px: float | None) -> float:
+    """Return the focal length that distances count with: as configured, else as the source knows it, else typical."""
+    if config.lens_hfov_deg is None and known_px is not None:
+        return known_px
+    return focal_px(picture_width_px, config.lens_hfov_deg or TYPICAL_HFOV_DEG)
 
 
 def distance_cm(face_height_px: float, focal_length_px: float, face_height_cm: float) -> float:
@@ -65,7 +68,7 @@ class Gaze:
 class _Stay:
     """A visit that goes on."""
 
-    __slots__ = ("attention_s", "content", "face", "first_utc_s", "gaze", "last_s", "last_utc_s", "log_height_s")
+    __slots__ = ("attention_s", "content", "face", "first_utc_s", "gaze", "last_s", "last_utc_s", "log_size_s")
 
     def __init__(self, face: Face, utc_s: float, now_s: float, config: LookingConfig) -> None:
         self.face = face
@@ -74,18 +77,19 @@ class _Stay:
         self.gaze = Gaze(config)
         self.attention_s = 0.0
         self.content: dict[str, list[float]] = {}
-        # Sums of log height and of its weights, the seconds: the geometric mean is robust to a short close-up.
-        self.log_height_s = [0.0, 0.0]
+        # Sums of the log of height by focal length and of its weights, the seconds: the geometric mean is robust to a
+        # short close-up.
+        self.log_size_s = [0.0, 0.0]
 
-    def see(self, face: Face, utc_s: float, now_s: float, content: str | None) -> None:
+    def see(self, face: Face, utc_s: float, now_s: float, content: str | None, focal_length_px: float) -> None:
         since_s = max(face.last_seen_s - self.last_s, 0.0)
         self.face = face
         self.last_s, self.last_utc_s = face.last_seen_s, utc_s - (now_s - face.last_seen_s)
         looked_s = self.gaze.note(face.frontal, since_s)
         self.attention_s += looked_s
         weight_s = since_s + 1e-3
-        self.log_height_s[0] += weight_s * math.log(max(face.box.height, 1.0))
-        self.log_height_s[1] += weight_s
+        self.log_size_s[0] += weight_s * math.log(max(face.box.height, 1.0) / focal_length_px)
+        self.log_size_s[1] += weight_s
         if content is not None:
             share = self.content.setdefault(content, [0.0, 0.0])
             share[0] += since_s
@@ -95,12 +99,13 @@ class _Stay:
 class Visits:
     """Follows everybody's visit from the faces of each frame. Identities are the tracker's, and end here."""
 
-    def __init__(self, config: AudienceConfig, focal_length_px: float) -> None:
+    def __init__(self, config: AudienceConfig) -> None:
         self._config = config
-        self.focal_length_px = focal_length_px
         self._stays: dict[int, _Stay] = {}
 
-    def observe(self, faces: Sequence[Face], now_s: float, utc_s: float, content: str | None) -> list[Visit]:
+    def observe(
+        self, faces: Sequence[Face], now_s: float, utc_s: float, content: str | None, focal_length_px: float
+    ) -> list[Visit]:
         """Take in the faces that the tracker holds; return the visits of those it no longer does."""
         held = {face.track_id: face for face in faces}
         for track_id, face in held.items():
@@ -108,7 +113,7 @@ class Visits:
             if stay is None:
                 stay = self._stays[track_id] = _Stay(face, utc_s, now_s, self._config.looking)
             if face.last_seen_s > stay.last_s or stay.face is face:
-                stay.see(face, utc_s, now_s, content)
+                stay.see(face, utc_s, now_s, content, focal_length_px)
         gone = [track_id for track_id in self._stays if track_id not in held]
         return [self._visit(self._stays.pop(track_id)) for track_id in gone]
 
@@ -143,12 +148,10 @@ class Visits:
         return enough and (need.min_attention_s == 0 or (attention_s or 0.0) >= need.min_attention_s)
 
     def _distance(self, stay: _Stay) -> Distance:
-        if not stay.log_height_s[1]:
+        if not stay.log_size_s[1]:
             return "unknown"
-        height_px = math.exp(stay.log_height_s[0] / stay.log_height_s[1])
-        return coarse(
-            distance_cm(height_px, self.focal_length_px, self._config.distance.face_height_cm), self._config.distance
-        )
+        size = math.exp(stay.log_size_s[0] / stay.log_size_s[1])
+        return coarse(distance_cm(size, 1.0, self._config.distance.face_height_cm), self._config.distance)
 
 
 def coarse(centimetres: float, config: DistanceConfig) -> Distance:

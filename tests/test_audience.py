@@ -21,7 +21,7 @@ def face(last_s: float, track_id: int = 1) -> Face:
 
 
 def audience(length_s: int = 60) -> Audience:
-    return Audience(CONFIG, WindowConfig(length_s=length_s), TrackingConfig(), 1000.0)
+    return Audience(CONFIG, WindowConfig(length_s=length_s), TrackingConfig())
 
 
 def test_who_was_missed_for_a_moment_is_still_here() -> None:
@@ -35,7 +35,7 @@ def test_content_splits_windows_until_it_ends() -> None:
     book.show(Content("a", NOON_S + 20))
     for step in range(1, 301):
         now_s = step / 10
-        book.observe([face(now_s)], now_s=now_s, utc_s=NOON_S + now_s)
+        book.observe([face(now_s)], now_s=now_s, utc_s=NOON_S + now_s, focal_length_px=1000)
     book.close()
     tally = book.windows_due(NOON_S + 100)[0].tally
     assert list(tally.content) == ["a"]
@@ -47,7 +47,8 @@ def test_content_splits_windows_until_it_ends() -> None:
 def test_closing_ends_every_visit_once() -> None:
     book = audience()
     for step in range(1, 20):
-        book.observe([face(step / 10), face(step / 10, 2)], now_s=step / 10, utc_s=NOON_S + step / 10)
+        now_s = step / 10
+        book.observe([face(now_s), face(now_s, 2)], now_s=now_s, utc_s=NOON_S + now_s, focal_length_px=1000)
     assert len(book.close()) == 2
     assert book.close() == []
     assert book.windows_due(NOON_S + 100)[0].tally.viewers == 2
@@ -70,7 +71,8 @@ class Hour:
     def run(self) -> None:
         for look in Simulation(self.scene).looks():
             tracks = self._tracker.update(look.detections, look.now_s)
-            self._note(self._book.observe([t.face() for t in tracks], now_s=look.now_s, utc_s=NOON_S + look.now_s))
+            faces, utc_s = [t.face() for t in tracks], NOON_S + look.now_s
+            self._note(self._book.observe(faces, now_s=look.now_s, utc_s=utc_s, focal_length_px=1000))
             self._tell(NOON_S + look.now_s)
             if look.now_s > 397 * (self._restarts + 1):
                 self._restart()

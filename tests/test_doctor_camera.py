@@ -173,8 +173,18 @@ def test_a_service_that_only_just_began_is_given_time(tmp_path: Path, monkeypatc
 
 def test_rate_and_size_are_compared_with_what_was_asked_for() -> None:
     source = SourceConfig(kind="opencv", opencv=OpencvConfig(uri="/dev/video0"))
-    good, dark = Look((1280, 960), (320, 240), 90, 40, 14.8), Look((640, 480), (320, 240), 90, 40, 4.0)
-    assert (camera._camera(source, good).state, camera._picture(source, good).state) == ("ok", "ok")
-    assert (camera._camera(source, dark).state, camera._picture(source, dark).state) == ("warning", "warning")
-    turned = Look((960, 1280), (240, 320), 90, 40, 14.8)
-    assert camera._picture(source, turned).state == "ok"
+    whole = Config(source=source)
+    good, dark = Look((1280, 960), (320, 240), 90, 40, 14.8, None), Look((640, 480), (320, 240), 90, 40, 4.0, None)
+    assert (camera._camera(source, good).state, camera._picture(whole, good).state) == ("ok", "ok")
+    assert (camera._camera(source, dark).state, camera._picture(whole, dark).state) == ("warning", "warning")
+    turned = Look((960, 1280), (240, 320), 90, 40, 14.8, None)
+    assert camera._picture(whole, turned).state == "ok"
+
+
+@pytest.mark.parametrize(("set_deg", "focal_px", "says"), [(None, 1312.0, 52), (None, None, 62), (40.0, 1312.0, 40)])
+def test_it_says_which_field_of_view_distances_count_with(
+    set_deg: float | None, focal_px: float | None, says: int
+) -> None:
+    seen = Look((1280, 960), (320, 240), 90, 40, 14.8, focal_px)
+    asked = Config.model_validate({"audience": {"distance": {"lens_hfov_deg": set_deg}}})
+    assert camera._picture(asked, seen).finding.endswith(f"; distances count with {says} degrees across")

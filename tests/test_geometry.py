@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agender.geometry import clip, iou, scale, square
+from edge_agender.geometry import angle_deg, clip, focal_px, iou, scale, square
 from edge_agender.records import Box
 
 coordinates = st.floats(-1e4, 1e4)
@@ -53,3 +53,13 @@ def test_square_is_square_round_the_same_centre(box: Box, margin: float) -> None
 
 def test_scale_maps_small_to_full() -> None:
     assert scale(Box(1, 2, 3, 4), 4) == Box(4, 8, 12, 16)
+
+
+def test_a_right_angle_shows_twice_the_focal_length_across() -> None:
+    assert focal_px(100, 90) == pytest.approx(50)
+    assert angle_deg(100, 50) == pytest.approx(90)
+
+
+@given(st.floats(1, 1e4), st.floats(1.5, 178.5))
+def test_angles_and_focal_lengths_say_the_same(width_px: float, degrees: float) -> None:
+    assert angle_deg(width_px, focal_px(width_px, degrees)) == pytest.approx(degrees)

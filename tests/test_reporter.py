@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from message_check import check
 
 from edge_agender.config import load
@@ -13,12 +14,12 @@ from edge_agender.reporter import Reporter, versions
 START_S = 1_700_000_000.0 // 60 * 60
 
 
-def observation(number: int, people: int = 1, rate_hz: float = 10.0) -> Observation:
+def observation(number: int, people: int = 1, rate_hz: float = 10.0, focal_px: float | None = None) -> Observation:
     now_s = number / rate_hz
     faces = tuple(
         Face(i, Box(0, 0, 100, 120), 0.9, Estimate(30.0, 5.0, 0.9), 0.0, number + 1, now_s) for i in range(people)
     )
-    return Observation(number, now_s, START_S + now_s, faces, True, 100.0, (640, 480))
+    return Observation(number, now_s, START_S + now_s, faces, True, 100.0, (640, 480), focal_px)
 
 
 def reporter(*options: str) -> Reporter:
@@ -37,6 +38,27 @@ def test_a_minute_of_a_person_is_one_window_with_one_viewer() -> None:
     assert windows[0]["viewers"] == 1
     assert windows[0]["versions"]["estimator"] == "agender-ssrnet"
     assert len(work.windows) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "focal_px", "word"),
+    [
+        # A box 120 px high: 20 cm at 2 m is 1200 px of focal length.
+        ((), 600.0, "near"),
+        ((), 1200.0, "mid"),
+        ((), 3000.0, "far"),
+        ((), None, "near"),
+        (("audience.distance.lens_hfov_deg=25",), 600.0, "mid"),
+    ],
+)
+def test_how_far_off_a_viewer_was_is_told_by_the_lens(
+    options: tuple[str, ...], focal_px: float | None, word: str
+) -> None:
+    work = reporter("privacy.level=viewer", "privacy.min_cell=1", *options)
+    for i in range(30):
+        list(work.observe(observation(i, focal_px=focal_px)))
+    (message,) = (m for m in work.end_visits() if m.kind == "viewer")
+    assert check(message.payload)["distance"] == word
 
 
 def test_a_restart_completes_the_window_once() -> None:

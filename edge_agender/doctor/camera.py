@@ -14,11 +14,13 @@ from edge_agender.doctor import unit
 from edge_agender.doctor.place import Place, visible
 from edge_agender.doctor.result import Result, from_error
 from edge_agender.errors import ConfigError, EdgeAgenderError
+from edge_agender.geometry import angle_deg
 from edge_agender.masking import without_secrets
 from edge_agender.settings import Config, RegionConfig, SourceConfig, WebConfig
 from edge_agender.sources import Source, open_source
 from edge_agender.state import StateFolder
 from edge_agender.switch import Switch
+from edge_agender.viewers import counted_focal_px
 from edge_agender.web import view
 
 HEALTH_TIMEOUT_S, STARTING_S = 3.0, 20.0
@@ -33,13 +35,14 @@ _REASONS = {"file": "its off file", "pin": "its switch", "command": "a remote co
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen of the frames: sizes in pixels (width, height), the last one's light, and their rate."""
+    """What was seen of the frames: sizes in pixels (width, height), the last one's light and lens, and their rate."""
 
     full_px: tuple[int, int]
     small_px: tuple[int, int]
     luma_mean: float
     luma_sd: float
     rate_hz: float | None
+    focal_px: float | None
 
 
 def check_camera(config: Config, place: Place) -> list[Result]:
@@ -62,7 +65,7 @@ def check_camera(config: Config, place: Place) -> list[Result]:
         patience.cancel()
     if seen is None:
         return [_silent(config.source, problem), Result("picture", "skipped", "needs the camera")]
-    return [_camera(config.source, seen), _picture(config.source, seen)]
+    return [_camera(config.source, seen), _picture(config, seen)]
 
 
 def is_camera(source: SourceConfig) -> bool:
@@ -146,6 +149,7 @@ def _look(source: Source) -> Look | None:
             height, width = frame.full.shape[:2]
             small_height, small_width = frame.small.shape[:2]
             light = float(np.mean(frame.small)), float(np.std(frame.small))
+            focal = frame.focal_px
         finally:
             frame.release()
         now_s = time.monotonic()
@@ -154,7 +158,7 @@ def _look(source: Source) -> Look | None:
         else:
             counted_s, count = counted_s or now_s, count + 1
         rate_hz = count / (now_s - counted_s) if source.live and count >= 3 and now_s > counted_s else None
-        seen = Look((width, height), (small_width, small_height), *light, rate_hz)
+        seen = Look((width, height), (small_width, small_height), *light, rate_hz, focal)
         if count and now_s - counted_s > MEASURED_S:
             break
     return seen
@@ -177,11 +181,14 @@ def _camera(source: SourceConfig, seen: Look) -> Result:
     return Result("camera", "ok", finding)
 
 
-def _picture(source: SourceConfig, seen: Look) -> Result:
+def _picture(config: Config, seen: Look) -> Result:
+    source = config.source
     full, small = (f"{width}x{height}" for width, height in (seen.full_px, seen.small_px))
     finding = f"full {full} in colour, small {small} in grey"
     if source.kind == "demo":
         return Result("picture", "ok", finding)
+    counted = counted_focal_px(config.audience.distance, seen.full_px[0], seen.focal_px)
+    finding += f"; distances count with {angle_deg(seen.full_px[0], counted):.0f} degrees across"
     if seen.luma_sd < FLAT_LUMA or seen.luma_mean < DARK_LUMA:
         how = "black" if seen.luma_mean < DARK_LUMA else "without any contrast"
         return Result("picture", "warning", f"{finding}: it is {how}", "Uncover the lens, and put the light on.")

@@ -13,6 +13,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from edge_agender.geometry import TYPICAL_HFOV_DEG, focal_px
 from edge_agender.preprocess import small_luma, to_bgr
 from edge_agender.records import Frame, Picture
 from edge_agender.settings import SourceConfig
@@ -121,7 +122,10 @@ class Framer:
         turned = self._view.apply(raw)
         full = to_bgr(turned)
         small = small_luma(full, self._small_size)
-        frame = Frame(self._sequence, captured_s, time.time(), small, full, _wipe(raw, turned, full, small))
+        wipe = _wipe(raw, turned, full, small)
+        # Neither a cut nor a turn changes it: the raw picture is as wide as the lens shows.
+        focal = focal_px(raw.shape[1], TYPICAL_HFOV_DEG)
+        frame = Frame(self._sequence, captured_s, time.time(), small, full, wipe, focal)
         self._sequence += 1
         return frame
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edge_agender.errors import CameraError, StalledError
+from edge_agender.geometry import focal_px
 from edge_agender.records import Box, Frame, Picture
 from edge_agender.settings import Picamera2Config, SourceConfig
 from edge_agender.sources.base import BaseSource
+from edge_agender.sources.lenses import lens_hfov_deg
 from edge_agender.sources.view import View
 
 log = logging.getLogger(__name__)
@@ -149,7 +151,8 @@ class PicameraSource(BaseSource):
         from picamera2 import MappedArray
 
         taken_s = time.monotonic()
-        captured_s = sensor_time_s(request.get_metadata().get("SensorTimestamp"), taken_s)
+        metadata = request.get_metadata()
+        captured_s = sensor_time_s(metadata.get("SensorTimestamp"), taken_s)
         maps = [MappedArray(request, name) for name in ("main", "lores")]
         raw, yuv = (each.__enter__().array for each in maps)
         width, height = self._lores_px
@@ -161,6 +164,7 @@ class PicameraSource(BaseSource):
             self._view.apply(luma),
             self._view.apply(raw),
             _releaser(request, maps, [raw, yuv]),
+            picture_focal_px(self._camera.camera_properties, metadata.get("ScalerCrop"), raw.shape[1]),
         )
         self._sequence += 1
         return frame
@@ -174,6 +178,15 @@ def sensor_time_s(timestamp_ns: int | None, now_s: float) -> float:
     if at_s > now_s + _CLOCK_SLACK_S:
         at_s -= time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
     return at_s if 0 <= now_s - at_s < 60 else now_s
+
+
+def picture_focal_px(properties: Mapping[str, Any], crop: Sequence[int] | None, width_px: int) -> float:
+    """Return the lens's focal length in pixels of a picture that shows `crop` (x, y, width, height) of the sensor."""
+    hfov_deg = lens_hfov_deg(properties.get("Model", ""))
+    sensor_px = properties.get("PixelArraySize")
+    if crop is None or sensor_px is None or crop[2] <= 0:
+        return focal_px(width_px, hfov_deg)
+    return focal_px(sensor_px[0], hfov_deg) * width_px / crop[2]
 
 
 def _releaser(request: Any, maps: list[Any], pictures: list[Picture]) -> Callable[[], None]:

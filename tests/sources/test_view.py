@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agender.geometry import angle_deg
 from edge_agender.records import Box, Picture
 from edge_agender.settings import RegionConfig, SourceConfig
+from edge_agender.sources.base import Framer
 from edge_agender.sources.view import View, cut
 
 WHOLE = Box(0, 0, 1, 1)
@@ -103,3 +105,12 @@ def test_the_whole_is_the_whole() -> None:
     raw = coordinates(7, 5)
     assert View().raw_region == WHOLE
     assert cut(raw, WHOLE).shape == raw.shape
+
+
+def test_a_frame_of_an_unknown_lens_shows_a_typical_ones_angle_across_the_whole_picture() -> None:
+    raw = np.zeros((480, 640, 3), np.uint8)
+    whole = Framer(SourceConfig(kind="demo")).frame(raw, 0.0)
+    half = Framer(SourceConfig(kind="demo", region=RegionConfig(x=0.25, width=0.5))).frame(raw, 0.0)
+    turned = Framer(SourceConfig(kind="demo", rotate_deg=90)).frame(raw, 0.0)
+    angles = [angle_deg(each.full.shape[1], each.focal_px or 0) for each in (whole, half, turned)]
+    assert angles == pytest.approx([62.0, 33.4, 48.5], abs=0.1)

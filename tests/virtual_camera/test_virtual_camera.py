@@ -167,7 +167,7 @@ def test_the_doctor_tells_a_camera_that_delivers_from_one_that_is_missing_or_hel
 
     camera, picture = examined(config())
     assert (camera.state, picture.state) == ("ok", "ok"), (camera, picture)
-    assert picture.finding == "full 640x480 in colour, small 320x240 in grey"
+    assert picture.finding.startswith("full 640x480 in colour, small 320x240 in grey; distances count with 62 degrees")
     missing, _ = examined(SourceConfig.model_validate({"kind": "picamera2", "picamera2": {"camera": 7}}))
     assert missing.state == "failure"
     assert "flat cable" in str(missing.remedy)
