@@ -14,6 +14,7 @@ from edge_agender.errors import CameraError, MediaError
 from edge_agender.masking import without_secrets
 from edge_agender.records import Frame, Picture
 from edge_agender.settings import SourceConfig
+from edge_agender.sources import nodes
 from edge_agender.sources.base import BaseSource, Framer, Source
 from edge_agender.sources.video import MediaClock, VideoReader
 
@@ -110,16 +111,10 @@ class StreamSource(BaseSource):
         self._retry_s = _FIRST_RETRY_S
         self._next_s = 0.0
         self._recording: MediaClock | None = None
-        self._shown = False
+        self._asked = self._shown = False
         self._reader: VideoReader | None = None
         if device is not None:
-            if not Path(device).exists():
-                raise CameraError(f"{device}: no such camera: plug it in, or choose one that `ls /dev/video*` shows")
-            if not self._connect():
-                raise CameraError(
-                    f"{device}: cannot be opened: another program may hold it, "
-                    "or this user is not in the group video (sudo usermod -aG video USER)"
-                )
+            self._open_device(Path(device))
 
     def __enter__(self) -> StreamSource:
         return self
@@ -145,7 +140,22 @@ class StreamSource(BaseSource):
     def close(self) -> None:
         self._disconnect()
 
+    def _open_device(self, device: Path) -> None:
+        """Raise CameraError where it is not there, no camera, or somebody else's."""
+        if not device.exists():
+            raise CameraError(f"{device}: no such camera: plug it in, or {nodes.choice()}")
+        if objection := nodes.objection(device):
+            raise CameraError(f"{device}: {objection}")
+        if not self._connect():
+            raise CameraError(
+                f"{device}: cannot be opened: another program may hold it, "
+                "or this user is not in the group video (sudo usermod -aG video USER)"
+            )
+
     def _connect(self) -> bool:
+        if not self._asked and not self._device:
+            log.info("%s: connecting, for up to %g s", self._name, self._config.opencv.timeout_s)
+        self._asked = True
         reader = VideoReader(self._uri, self._config, device=self._device)
         self.made_progress()
         if not reader.opened:
@@ -188,8 +198,14 @@ class StreamSource(BaseSource):
 
     def _wait_to_retry(self, reason: str) -> None:
         until_s = time.monotonic() + self._retry_s * random.uniform(0.5, 1.0)
-        remedy = "plug it in" if self._device else "see that it is on, and that source.opencv.uri is its address"
-        self.failed(log, f"{self._name}: {reason}: {remedy}; trying again for as long as it takes")
+        self.failed(log, f"{self._name}: {reason}: {self._remedy()}; trying again for as long as it takes")
         self._retry_s = min(self._retry_s * 2, self._config.opencv.reconnect_max_s)
         while (left_s := until_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, _STILL_WAITING_S)):
             self.made_progress()
+
+    def _remedy(self) -> str:
+        if not self._device:
+            return "see that it is on, and that source.opencv.uri is its address"
+        if nodes.belongs_to_the_pi(Path(self._uri)):
+            return "a part of the Pi's own camera: choose picamera2 as source.kind"
+        return "plug it in"

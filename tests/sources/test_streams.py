@@ -17,7 +17,7 @@ from edge_agender.capture import Capture
 from edge_agender.errors import CameraError
 from edge_agender.records import Frame
 from edge_agender.settings import OpencvConfig, SourceConfig
-from edge_agender.sources import Source, open_source
+from edge_agender.sources import Source, nodes, open_source
 from edge_agender.sources import opencv as module
 
 # Of no consequence to what is tested: a read that nobody ends gives up after this.
@@ -76,7 +76,7 @@ def test_a_camera_that_goes_away_and_comes_back_is_followed_and_reported_once(
     assert after[0].sequence > first.sequence
     assert after[0].captured_s > first.captured_s
     told = [record.levelname for record in caplog.records if record.levelno > logging.DEBUG]
-    assert told == ["WARNING", "INFO"], caplog.messages
+    assert told == ["INFO", "WARNING", "INFO"], caplog.messages
     assert "frames arrive again" in caplog.text
 
 
@@ -176,7 +176,27 @@ def test_a_url_without_a_picture_is_tried_again_with_pauses(kind: str, tmp_path:
 
 
 def test_a_usb_camera_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(CameraError, match="/dev/no-camera: no such camera: plug it in"):
+    with pytest.raises(CameraError, match="/dev/no-camera: no such camera: plug it in, or choose "):
         open_source(config("/dev/no-camera"), threading.Event())
+    with pytest.raises(CameraError, match="/dev/null: no camera, nor any video device: choose "):
+        open_source(config("/dev/null"), threading.Event())
+
+
+def test_a_camera_that_does_not_open_may_be_held_or_closed_to_this_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "is_video", lambda _: True)
     with pytest.raises(CameraError, match="/dev/null: cannot be opened: another program may hold it"):
         open_source(config("/dev/null"), threading.Event())
+
+
+def test_a_stream_that_is_waited_for_is_named_at_once_without_its_password(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    camera = NetworkCamera()
+    with watched(camera.uri.replace("http://", "http://user:pl4nted@"), timeout_s=7.5) as (source, stop):
+        reader = threading.Thread(target=source.read)
+        reader.start()
+        wait_until(lambda: source.problem)
+        stop.set()
+        reader.join(60)
+    asked = [message for message in caplog.messages if "connecting" in message]
+    assert asked == [f"http://***@127.0.0.1:{camera.port}/video: connecting, for up to 7.5 s"]
+    assert caplog.messages[0] == asked[0]
