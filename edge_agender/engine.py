@@ -116,7 +116,7 @@ class Engine:
         self._save_due_s = now_s + SAVE_EVERY_S
         self._alarms: dict[str, None] = {}
         self._source_progress_s = now_s
-        self._throttled: bool | None = None
+        self._throttled = _throttled()
         self._announce()
         self.fresh = False
 
@@ -272,6 +272,7 @@ class Engine:
         elif not state.measuring and self.capture is not None:
             self._close_capture()
             self._put(self.reporter.end_visits())
+            self.pipeline.forget()
         if state != self.switch_state:
             self.switch_state = state
             self._sink.put(enabled_message(self._sender, state))
@@ -307,11 +308,10 @@ class Engine:
             self._tell_health(now_s)
         if now_s >= self._save_due_s:
             self._save_due_s = now_s + SAVE_EVERY_S
+            self._throttled = _throttled()
             self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
 
     def _tell_health(self, now_s: float) -> None:
-        throttling = board.throttling()
-        self._throttled = None if throttling is None else throttling.now.any
         sample = self.health.sample(
             now_s,
             time.time(),
@@ -324,3 +324,8 @@ class Engine:
         )
         self._sink.put(health_message(self._sender, sample, self._health_sequence))
         self._health_sequence += 1
+
+
+def _throttled() -> bool | None:
+    throttling = board.throttling()
+    return None if throttling is None else throttling.now.any

@@ -31,8 +31,8 @@ class FramePolicy:
     def _is_due(self, summary: Hashable, count: int, now_s: float) -> bool:
         changed = (count, summary) != self._last_summary
         elapsed_s = now_s - self._last_s + GRACE_S
+        if self._config.frames == "rate" and elapsed_s < 1 / self._config.max_rate_hz:
+            return False
         if count == 0:
             return changed or elapsed_s >= self._config.idle_s
-        if self._config.frames == "rate":
-            return elapsed_s >= 1 / self._config.max_rate_hz
-        return changed or self._config.frames == "every"
+        return changed or self._config.frames != "change"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +24,15 @@ class Announce:
 Order: TypeAlias = bool | Content | Announce  # enabled or not; what the sign shows; announce the device again
 # A player tells of new content a few times a minute: more than this at once is a fault or an attack.
 MOST_WAITING = 32
+# A camera takes a second to open: whoever switches faster than this is obeyed with the last word only.
+SWITCH_EVERY_S = 1.0
 
 
 class Orders:
     """Parses what arrives and keeps it until the main loop asks. What cannot be parsed is one warning a kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._switched_s = clock, float("-inf")
         self._waiting: queue.Queue[Order] = queue.Queue(MOST_WAITING)
         # Apart from the rest, and the latest wins: no flood of content may drown an order to switch off.
         self._enabled: deque[bool] = deque(maxlen=1)
@@ -48,9 +52,10 @@ class Orders:
             self._take(topic, payload, lambda _: Announce())
 
     def drain(self) -> list[Order]:
-        """Return what has arrived since the last call: the latest order to switch, then the rest, oldest first."""
+        """Return what has come since the last call: an order to switch, one a second, then the rest, oldest first."""
         orders: list[Order] = []
-        while self._enabled:
+        if self._enabled and (now_s := self._clock()) - self._switched_s >= SWITCH_EVERY_S:
+            self._switched_s = now_s
             orders.append(self._enabled.popleft())
         while True:
             try:

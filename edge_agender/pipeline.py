@@ -109,6 +109,10 @@ class Pipeline:
             frame.focal_px,
         )
 
+    def forget(self) -> None:
+        """Everybody's visit is over, as when the camera closes."""
+        self._tracker.forget()
+
     def _search(self, frame: Frame) -> Sequence[Track]:
         with self.times.measure("detect"):
             detections = self._detector.detect(frame)

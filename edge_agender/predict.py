@@ -28,15 +28,15 @@ def read_image(path: Path) -> Picture:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise MediaError(f"{path}: {error.strerror or error}") from None
+        raise MediaError(f"{path}: {error.strerror or error}: give a picture that exists and can be read") from None
     if not raw or len(raw) > MAX_FILE_BYTES:
-        raise MediaError(f"{path}: {'empty' if not raw else 'too large for a picture'}")
+        raise MediaError(f"{path}: {'empty' if not raw else 'too large for a picture'}: give a photo")
     try:
         image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is None:
-        raise MediaError(f"{path}: not a picture that OpenCV can read (JPEG, PNG, BMP, WebP, TIFF)")
+        raise MediaError(f"{path}: not a picture that can be read: give a jpg, png, bmp, webp or tiff file")
     return to_bgr(np.asarray(image, np.uint8))
 
 

@@ -321,6 +321,12 @@ class MqttConfig(Section):
     def protocol_as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value
 
+    @model_validator(mode="after")
+    def named(self) -> MqttConfig:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username: brokers know a password only with a name")
+        return self
+
     @property
     def uses_tls(self) -> bool:
         return self.tls.enabled or self.tls.ca_file is not None

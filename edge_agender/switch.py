@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from edge_agender.gpio import Pin
 from edge_agender.measures import SwitchState
@@ -42,7 +43,7 @@ class Switch:
             self._hours,
             local or datetime.now(),
             remote_enabled=self._remote_enabled,
-            file_off=self._off_file is not None and self._off_file.exists(),
+            file_off=self._off_file is not None and _is_there(self._off_file),
             pin_off=self._pin is not None and self._pin.closed_to_ground(),
         )
 
@@ -51,3 +52,11 @@ class Switch:
         if self._pin is not None:
             self._pin.close()
             self._pin = None
+
+
+def _is_there(path: Path) -> bool:
+    """Also true where it may not be looked for: when in doubt, off."""
+    try:
+        return path.exists()
+    except OSError:
+        return True

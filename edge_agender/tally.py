@@ -17,6 +17,8 @@ DWELL_CLASSES_S = (5, 15, 30, 60)
 
 # More seconds or persons than any window has: a state that says so is damaged.
 _ENDLESS = 1e12
+# Contents told apart in one window or visit; a player that makes up a new id each time must not fill memory and broker.
+MOST_CONTENTS = 100
 _NO_NUMBERS = ("histogram", "cells", "content", "throttled")
 
 Cells = Counter[tuple[Gender, str]]
@@ -65,8 +67,7 @@ class Tally:
         if luma is not None:
             self.luma_s += seconds * luma
             self.luma_covered_s += seconds
-        if content is not None:
-            shown = self.content.setdefault(content, ContentTally())
+        if content is not None and (shown := self._told_apart(content)) is not None:
             shown.shown_s += seconds
             shown.count_s += seconds * count
 
@@ -85,13 +86,20 @@ class Tally:
             self.attention_s += visit.attention_s
             self.glances += visit.glances or 0
         for share in visit.content:
-            shown = self.content.setdefault(share.id, ContentTally())
-            shown.viewers += 1
-            shown.dwell_s += share.dwell_s
-            shown.attention_s += share.attention_s or 0.0
+            if (shown := self._told_apart(share.id)) is not None:
+                shown.viewers += 1
+                shown.dwell_s += share.dwell_s
+                shown.attention_s += share.attention_s or 0.0
         if visit.content:
             longest = max(visit.content, key=lambda share: share.dwell_s)
-            self.content[longest.id].cells[cell] += 1
+            if (shown := self._told_apart(longest.id)) is not None:
+                shown.cells[cell] += 1
+
+    def _told_apart(self, id_: str) -> ContentTally | None:
+        """The content's own sums; None where there are too many of them already."""
+        if id_ not in self.content and len(self.content) < MOST_CONTENTS:
+            self.content[id_] = ContentTally()
+        return self.content.get(id_)
 
 
 def to_plain(tally: Tally) -> dict[str, Any]:

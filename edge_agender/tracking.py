@@ -31,6 +31,9 @@ WORST_COST = -2 * math.log(NEW_FACE_DENSITY)
 # Squared distance along one axis at which no pair can be that likely, however sure the track is of its place.
 HOPELESS2 = WORST_COST - math.log(CENTRE_SD**4 * SIZE_LOG_SD**2)
 
+# Without a frame for so long, whoever comes is somebody new; a growing size carried on for hours is no number any more.
+PAUSE_S = 60.0
+
 # Centre, log size, variance of a measured centre, and twice the log area: of a detection, for every track.
 _Place = tuple[float, float, float, float, float]
 
@@ -171,9 +174,15 @@ class Tracker:
         """True while anything is followed, confirmed or not."""
         return bool(self._tracks)
 
+    def forget(self) -> None:
+        """Let everybody go: what comes is seen for the first time."""
+        self._tracks = []
+
     def predict(self, now_s: float) -> list[Track]:
         """Move every track to `now_s` without a search: a frame passed over is no evidence of absence."""
         dt_s = now_s - self._predicted_s
+        if dt_s > PAUSE_S:
+            self.forget()
         if dt_s > 0:
             for track in self._tracks:
                 track._predict(dt_s)

@@ -11,6 +11,7 @@ from edge_agender.geometry import TYPICAL_HFOV_DEG, focal_px
 from edge_agender.measures import ContentShare, Visit
 from edge_agender.records import Face
 from edge_agender.settings import AudienceConfig, DistanceConfig, LookingConfig
+from edge_agender.tally import MOST_CONTENTS
 
 
 def counted_focal_px(config: DistanceConfig, picture_width_px: float, known_px: float | None) -> float:
@@ -90,7 +91,7 @@ class _Stay:
         weight_s = since_s + 1e-3
         self.log_size_s[0] += weight_s * math.log(max(face.box.height, 1.0) / focal_length_px)
         self.log_size_s[1] += weight_s
-        if content is not None:
+        if content is not None and (content in self.content or len(self.content) < MOST_CONTENTS):
             share = self.content.setdefault(content, [0.0, 0.0])
             share[0] += since_s
             share[1] += looked_s

@@ -187,3 +187,8 @@ def test_who_may_not_read_a_file_is_told_of_sudo() -> None:
         (folder / "config.yaml").chmod(0o600)
         with nobody(), pytest.raises(ConfigError, match="sudo"):
             load(folder / "config.yaml")
+
+
+def test_a_password_without_a_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="password_file needs a username"):
+        load(None, ["mqtt.password_file=/etc/secret"])

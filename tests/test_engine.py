@@ -139,6 +139,27 @@ def test_switching_off_closes_the_camera_and_says_so(tmp_path: Path) -> None:
     ]
 
 
+def test_who_is_there_when_it_is_switched_off_is_not_counted_again_when_it_is_on(tmp_path: Path) -> None:
+    options = ("source.demo.stay=true", "source.demo.people=2", "privacy.level=viewer")
+    with engine_on(tmp_path, *options, until_end=False) as (engine, sink, orders):
+
+        def visits_of(frames: int) -> list[dict[str, Any]]:
+            """Switch on, look at that many frames and more, switch off; return who has been there."""
+            told, opened_at = len(sink.kind("viewer")), engine.captured
+            orders.enabled("enabled/set", b"on")
+            run(engine, until=lambda: engine.captured > opened_at + frames)
+            orders.enabled("enabled/set", b"off")
+            run(engine, until=lambda: engine.capture is None)
+            return sink.kind("viewer")[told:]
+
+        assert visits_of(200)
+        before = engine.captured
+        again = visits_of(30)
+        assert again
+        # They stand there all the time, but nobody saw them while the camera was closed.
+        assert all(visit["dwell_s"] <= (engine.captured - before) / 10 for visit in again)
+
+
 def test_the_switch_survives_a_restart(tmp_path: Path) -> None:
     with engine_on(tmp_path, until_end=False) as (engine, _, orders):
         orders.enabled("enabled/set", b'{"enabled": false}')
@@ -322,6 +343,21 @@ def test_orders_are_bounded_and_bad_ones_dropped() -> None:
     assert orders.drain() == [False, *[Content("b")] * 32]
     orders.content("c", b'{"id": "a"}')
     assert orders.drain() == [Content("a")]
+
+
+def test_who_switches_on_and_off_all_the_time_is_obeyed_once_a_second() -> None:
+    now_s = 0.0
+    orders, taken = Orders(lambda: now_s), []
+    for number in range(49):
+        orders.enabled("t", b"on" if number % 2 else b"off")
+        taken += orders.drain()
+        now_s += 1 / 16
+    assert len(taken) == 4
+    now_s += 1.0
+    assert orders.drain() in ([], [False])
+    orders.enabled("t", b"on")
+    now_s += 1.0
+    assert orders.drain() == [True]
 
 
 def test_home_assistant_hears_of_the_device_and_again_after_its_birth(tmp_path: Path) -> None:

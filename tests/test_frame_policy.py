@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from edge_agender.frame_policy import FramePolicy
@@ -33,6 +35,13 @@ def test_the_last_one_leaving_is_published_at_once() -> None:
 def test_rate_keeps_to_its_maximum(max_rate_hz: float, expected: int) -> None:
     policy = FramePolicy(PublishConfig(frames="rate", max_rate_hz=max_rate_hz))
     assert len(published(policy, frames(1))) == expected
+
+
+def test_rate_keeps_to_its_maximum_also_where_somebody_flickers() -> None:
+    policy = FramePolicy(PublishConfig(frames="rate", max_rate_hz=5.0))
+    times = published(policy, [(i / 16, i % 2) for i in range(65)])
+    assert len(times) > 10
+    assert min(later - sooner for sooner, later in pairwise(times)) >= 0.198
 
 
 def test_change_publishes_only_differences() -> None:

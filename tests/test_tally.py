@@ -5,7 +5,7 @@ from visits import visit
 
 from edge_agender.demography import AgeBands
 from edge_agender.measures import ContentShare, Person
-from edge_agender.tally import Tally, from_plain, to_plain
+from edge_agender.tally import MOST_CONTENTS, Tally, from_plain, to_plain
 
 BANDS = AgeBands((18, 35))
 
@@ -43,6 +43,15 @@ def test_a_viewer_counts_for_all_content_that_it_saw_and_in_one_table() -> None:
     assert (content["a"].viewers, content["b"].viewers) == (1, 1)
     assert (content["a"].cells.total(), content["b"].cells.total()) == (1, 0)
     assert (content["a"].shown_s, content["a"].count_s, content["a"].attention_s) == (10.0, 20.0, 1.0)
+
+
+def test_made_up_content_does_not_fill_memory() -> None:
+    tally = Tally()
+    for number in range(1000):
+        tally.watch(1.0, 1, None, f"{number}")
+        tally.leave(visit(content=(ContentShare(f"{number}", 1.0, 1.0),)), BANDS)
+    assert len(tally.content) == MOST_CONTENTS
+    assert (tally.viewers, tally.covered_s) == (1000, 1000.0)
 
 
 def test_it_survives_json() -> None:

@@ -185,3 +185,13 @@ def test_the_simulator_repeats_itself_and_hides_nobodys_truth() -> None:
     assert all(set(owners) <= present for present, owners in seen)
     missed = 1 - sum(len(owners) for _, owners in seen) / sum(len(present) for present, _ in seen)
     assert 0.05 < missed < 0.25
+
+
+def test_a_pause_of_hours_forgets_everybody_and_breaks_nothing() -> None:
+    tracker = Tracker(TrackingConfig())
+    for i in range(20):
+        side = 40 * 1.08**i  # somebody walks up
+        tracker.update([Detection(Box(300 - side / 2, 200, 300 + side / 2, 200 + side), 0.9)], i / 10)
+    assert tracker.tracks
+    assert [track.face() for track in tracker.predict(10 * 3600.0)] == []
+    assert tracker.update([Detection(Box(100, 100, 150, 150), 0.9)], 10 * 3600.1) == []
