@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agender.preprocess import resize
+from edge_agender.preprocess import forget, resize
 from edge_agender.records import Picture
 from edge_agender.settings import GatingConfig
 
@@ -35,16 +35,20 @@ class MotionGate:
         means = resize(small, GRID)
         grid = means.astype(np.float32)
         self.mean_luma = cv2.mean(means)[0]
+        forget(means, small)
         background = self._background
         if background is None:
             self._background, self._last_s = grid, now_s
             return True
         # A lamp or the sign itself changes all blocks alike: take the common part out.
         difference = grid - background
-        difference -= np.partition(difference, difference.size // 2, axis=None)[difference.size // 2]
-        changed = int(np.count_nonzero(np.abs(difference) > self._threshold))
         weight = min(max(now_s - self._last_s, 0.0) / self._follow_s, 1.0)
-        background += (grid - background) * weight
+        cv2.accumulateWeighted(grid, background, weight)
+        ordered = np.partition(difference, difference.size // 2, axis=None)
+        difference -= ordered[difference.size // 2]
+        changed = int(np.count_nonzero(np.abs(difference, out=difference) > self._threshold))
+        for between in (grid, difference, ordered):
+            between.fill(0)
         self._last_s = now_s
         return changed >= self._blocks
 

@@ -140,7 +140,7 @@ class Pipeline:
             sharp = [sharpness(crop) for crop in crops]
             for track, crop in zip(seen, crops, strict=True):
                 luma = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
-                track.frontal = frontalness(luma)
+                track.frontal = frontalness(luma, self._estimator.crop_margin)
                 _overwrite([luma])
             qualities = [detail(track.found, track.score) * each for track, each in zip(seen, sharp, strict=True)]
         if self.aiming:

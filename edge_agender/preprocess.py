@@ -34,7 +34,7 @@ def resize(image: Picture, size: tuple[int, int]) -> Picture:
 
 def forget(between: Array, *kept: Array) -> None:
     """Overwrite a picture that was only a step on the way, unless it is a view of what is kept: nobody else would."""
-    if not any(np.may_share_memory(between, each) for each in kept):
+    if not any(between is each or np.may_share_memory(between, each) for each in kept):
         between.fill(0)
 
 
@@ -103,6 +103,18 @@ def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25
     padded = np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
     forget(scaled, inside)
     return padded
+
+
+def remargined(crop: Picture, margin: float, wanted: float) -> Picture:
+    """Return the crop (n, n) as if cut with another margin: a view of its middle, or with its edges repeated."""
+    if margin == wanted:
+        return crop
+    side = crop.shape[0]
+    change = round(side * (1 + 2 * wanted) / (1 + 2 * margin) - side) // 2
+    if change > 0:
+        wider = cv2.copyMakeBorder(crop, change, change, change, change, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(wider, np.uint8)
+    return crop[-change : side + change, -change : side + change]
 
 
 def mirrored(crop: Picture) -> Picture:

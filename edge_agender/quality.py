@@ -24,6 +24,10 @@ def detail(box: Box, score: float) -> float:
 def sharpness(crop_bgr: Picture) -> float:
     """Return 0.5 for a blurred crop (n, n, 3) up to 1 for a sharp one."""
     sized = resize(crop_bgr, _SIZE_PX)
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(cv2.extractChannel(sized, 1), cv2.CV_16S))
+    green = cv2.extractChannel(sized, 1)
+    edges = cv2.Laplacian(green, cv2.CV_16S)
+    _, deviation = cv2.meanStdDev(edges)
+    green.fill(0)
+    edges.fill(0)
     forget(sized, crop_bgr)
     return 0.5 + 0.5 * min(float(deviation[0, 0]) ** 2 / SHARP_VARIANCE, 1.0)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +18,30 @@ def with_head(picture: Picture, x: int, size: int = 20) -> Picture:
     out = picture.copy()
     out[100 : 100 + size, x : x + size] = 190
     return out
+
+
+def test_what_a_frame_was_compared_by_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    accumulate, partition = cv2.accumulateWeighted, np.partition
+
+    def accumulated(grid: np.ndarray, background: np.ndarray, weight: float) -> np.ndarray:
+        seen.append(grid)
+        return accumulate(grid, background, weight)
+
+    def partitioned(values: np.ndarray, *args: int | None, **options: int | None) -> np.ndarray:
+        seen.extend((values, partition(values, *args, **options)))
+        return seen[-1]
+
+    monkeypatch.setattr(cv2, "accumulateWeighted", accumulated)
+    monkeypatch.setattr(np, "partition", partitioned)
+    gate = MotionGate(GatingConfig().motion_luma)
+    gate.moved(scene(0), 0.0)
+    small = with_head(scene(1), 100)
+    before = small.copy()
+    assert gate.moved(small, 0.1)
+    assert (small == before).all()
+    assert len(seen) == 3
+    assert not any(each.any() for each in seen)
 
 
 def detections(config: GatingConfig, pictures: list[Picture], *, people: bool = False) -> int:

@@ -13,6 +13,23 @@ def test_detail_grows_with_size_up_to_what_the_network_sees() -> None:
     assert values[-1] == values[-2] == pytest.approx(0.9)
 
 
+def test_what_was_derived_from_a_face_is_overwritten_and_the_crop_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[np.ndarray] = []
+
+    def note(name: str) -> None:
+        work = getattr(cv2, name)
+        monkeypatch.setattr(cv2, name, lambda *args, **options: made.append(work(*args, **options)) or made[-1])
+
+    for name in ("resize", "extractChannel", "Laplacian"):
+        note(name)
+    for size in (64, 96):
+        crop = np.random.default_rng(0).integers(1, 255, (size, size, 3), np.uint8)
+        assert sharpness(crop) == 1.0
+        assert crop.all()
+    assert len(made) == 5
+    assert not any(each.any() for each in made)
+
+
 def test_blur_halves_a_crop_at_most() -> None:
     sharp = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     blurred = cv2.GaussianBlur(sharp, (0, 0), 6)
