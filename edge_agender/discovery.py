@@ -78,11 +78,6 @@ def discovery_message(sender: Sender, prefix: str, gate: Gate) -> Message:
     return Message(made.kind, config_topic(sender, prefix), made.payload, made.qos, made.retain)
 
 
-def withdrawal_message(sender: Sender, prefix: str) -> Message:
-    """Remove the device from Home Assistant."""
-    return Message("discovery", config_topic(sender, prefix), b"", sender.qos.get("discovery", 0), True)
-
-
 def config_topic(sender: Sender, prefix: str) -> str:
     return f"{prefix}/device/{object_id(sender)}/config"
 

@@ -9,7 +9,7 @@ import pytest
 from test_messages import EVERY
 
 from edge_agender.demography import AgeBands
-from edge_agender.discovery import birth_topic, config_topic, discovery_message, object_id, withdrawal_message
+from edge_agender.discovery import birth_topic, discovery_message, object_id
 from edge_agender.incoming import parse_enabled
 from edge_agender.messages import Sender
 from edge_agender.privacy import Gate
@@ -99,12 +99,6 @@ def test_what_is_not_released_is_not_announced_and_removed_where_it_was() -> Non
     assert {"people", "women", "men", "mean_age"} <= entities("frame").keys()
     assert not {"people", "women", "men", "mean_age"} & entities("aggregate").keys()
     assert announced("aggregate")["components"]["people"] == {"platform": "sensor"}
-
-
-def test_withdrawing_is_an_empty_retained_message_on_the_same_topic() -> None:
-    message = withdrawal_message(SENDER, "homeassistant")
-    assert (message.payload, message.retain) == (b"", True)
-    assert message.topic == config_topic(SENDER, "homeassistant")
 
 
 @pytest.mark.parametrize("level", ["aggregate", "frame", "viewer"])

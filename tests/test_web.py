@@ -166,6 +166,15 @@ def test_metrics_are_in_base_units_and_parse(page: server.StatusServer) -> None:
     assert (values["edge_agender_camera_restarts_total"], values["edge_agender_messages_dropped_total"]) == (3, 17)
 
 
+def test_the_documentation_names_every_metric(page: server.StatusServer) -> None:
+    parser = pytest.importorskip("prometheus_client.parser")
+    text = get(page, "/metrics").read().decode()
+    names = {sample.name for family in parser.text_string_to_metric_families(text) for sample in family.samples}
+    section = (Path(__file__).parents[1] / "docs/install.md").read_text().partition("Metrics are named")[2]
+    told = {f"edge_agender_{name}" for name in re.findall(r"`([a-z_]+)`", section.partition("## ")[0])}
+    assert told - {"edge_agender_frame"} == names
+
+
 def test_what_is_not_released_is_no_metric(page: server.StatusServer, live: LiveState) -> None:
     pytest.importorskip("prometheus_client")
     live.update(snapshot(people=None, temperature_c=None))

@@ -51,7 +51,7 @@ export function viewersChart(svg, table, windows) {
     if (windows.length > 1)
       draw(svg, "text", { x: width, y: height - 4, "text-anchor": "end" }, clock(windows.at(-1).start_utc_s));
   }
-  fillTable(table, "One row a window, oldest first", ["From", "Viewers", "Could have seen it", "Seconds watched"],
+  fillTable(table, "One row a window, oldest first", ["From", "Viewers", "Could have seen it", "Seconds of looking"],
     windows.map((w) => [clock(w.start_utc_s), shown(w.viewers), shown(w.opportunities), shown(w.attention_s)]));
 }
 
