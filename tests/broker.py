@@ -39,7 +39,7 @@ def free_port() -> int:
     raise AssertionError(f"no port is free from {PORTS[0]} to {PORTS[1]}")
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 60.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 120.0, what: str = "") -> None:
     until_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until_s, f"not within {timeout_s} s: {what or condition}"

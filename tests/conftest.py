@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Long enough for a machine that does much else at the same time.
 THREADS_END_S = 60.0
 
+# How a person's terminal, language and network are set up: no test is about that, save those that set it themselves.
+PERSONAL = ("COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR", "PYTHONIOENCODING", "PYTHONUTF8", "TZ")
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+# No example fails for being slow on a busy machine, and all machines see the same ones: to find more is what
+# `make fuzz` is for.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture
@@ -25,6 +37,18 @@ def videos() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the sample videos in ../shared/videos")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither a person's models nor a proxy come between a test and its server on loopback."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name in PERSONAL or name.lower().endswith("_proxy") or name.startswith("EDGE_AGENDER_"):
+                patch.delenv(name)
+        patch.setenv("LC_ALL", "C.UTF-8")
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +82,5 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_agender.outbox.CLOSE_WAIT_S", 60.0)
     monkeypatch.setattr("edge_agender.session.STOP_S", 60.0)
     monkeypatch.setattr("edge_agender.mqtt.STOP_S", 60.0)
+    monkeypatch.setattr("edge_agender.session.CONNACK_S", 60.0)
+    monkeypatch.setattr("edge_agender.broker.CONNECT_TIMEOUT_S", 60.0)

@@ -115,7 +115,7 @@ class Sandbox:
         text = PLACE.sub(lambda match: f"{self.system}{match[0]}", command)
         text = text.replace("-h broker.local", f"-h 127.0.0.1 -p {self.broker.port}")
         if text.startswith("mosquitto_sub"):
-            text += " -C 1 -W 30"
+            text += " -C 1 -W 120"
         if "--broker" in text:
             mqtt = {"host": "127.0.0.1", "port": self.broker.port, "username": "entrance"}
             if "password_file" not in text:

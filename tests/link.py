@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -41,10 +42,10 @@ Status = Callable[[str], Message]
 
 
 class Link:
-    """An outbox and its publisher."""
+    """An outbox and its publisher. Live messages keep, however long a busy machine takes to connect."""
 
     def __init__(self, config: MqttConfig, folder: Path, status: Status = status, **options: Any) -> None:
-        self.outbox = Outbox(OutboxConfig(path=folder, **options))
+        self.outbox = Outbox(OutboxConfig(**{"path": folder, "live_max_age_s": 600.0} | options))
         self.publisher = Publisher(config, "d", self.outbox, status)
         self._stack = ExitStack()
 
@@ -93,7 +94,7 @@ class NarrowBroker:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _serve(self) -> None:
         while True:
@@ -102,19 +103,17 @@ class NarrowBroker:
             except OSError:
                 return
             with connection, suppress(ConnectionError):
-                connection.settimeout(0.05)
                 self._talk(connection)
 
     def _talk(self, connection: socket.socket) -> None:
         unacknowledged: list[bytes] = []
         while True:
-            try:
-                kind, body = _packet(connection)
-            except TimeoutError:
+            if not select.select([connection], [], [], 0.05)[0]:
                 for identifier in unacknowledged:
                     connection.sendall(b"\x40\x02" + identifier)
                 unacknowledged.clear()
                 continue
+            kind, body = _packet(connection)
             if kind >> 4 == 1:
                 answer = b"\0\0" + bytes([len(self._properties)]) + self._properties
                 connection.sendall(b"\x20" + bytes([len(answer)]) + answer)
@@ -129,17 +128,22 @@ class NarrowBroker:
 
 def _packet(connection: socket.socket) -> tuple[int, bytes]:
     """Read one MQTT packet: its first byte and its body."""
-    head = connection.recv(1)
-    if not head:
-        raise ConnectionError
+    head = _exactly(connection, 1)[0]
     size = shift = 0
     while True:
-        byte = connection.recv(1)[0]
+        byte = _exactly(connection, 1)[0]
         size |= (byte & 127) << shift
         shift += 7
         if byte < 128:
             break
-    body = b""
-    while len(body) < size:
-        body += connection.recv(size - len(body))
-    return head[0], body
+    return head, _exactly(connection, size)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    """Wait for so many bytes, however they come; ConnectionError where it ends before."""
+    data = b""
+    while len(data) < size:
+        if not (more := connection.recv(size - len(data))):
+            raise ConnectionError
+        data += more
+    return data

@@ -44,10 +44,13 @@ def test_a_recording_starts_again_where_it_shall() -> None:
 
 def test_time_rises_over_the_seam_of_a_recording_that_is_read_faster_than_it_plays() -> None:
     capture = Capture(DEMO, until_end=False)
-    times = [frame.captured_s for frame in frames(capture, 35)]
+    steps = np.diff([frame.captured_s for frame in frames(capture, 35)])
     capture.close()
-    assert np.diff(times) == pytest.approx([0.1] * 34, abs=1.0)
-    assert (np.diff(times) > 0.09).all()
+    seams = np.arange(34) % 10 == 9
+    assert steps[~seams] == pytest.approx([0.1] * 31)
+    # At a seam its clock may wait for the true one, as long as this machine took for the round before.
+    assert (steps > 0.09).all()
+    assert (steps[seams] < 600).all()
 
 
 def test_time_rises_from_what_was_seen_before() -> None:
@@ -119,17 +122,20 @@ def test_what_ends_the_thread_ends_the_process(
 
 
 def test_closing_does_not_wait_for_a_read_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    goes_on = threading.Event()
+    reads, goes_on = threading.Event(), threading.Event()
 
     class Hanging(Failing):
         def read(self) -> Frame | None:
+            reads.set()
             goes_on.wait(600)
             return None
 
     source = Hanging(OSError())
     monkeypatch.setattr(module, "open_source", lambda config, stop: source)
     monkeypatch.setattr(module, "CLOSE_WAIT_S", 0.1)
-    Capture(DEMO, until_end=False).close()
+    capture = Capture(DEMO, until_end=False)
+    assert reads.wait(60)
+    capture.close()
     assert not source.closed, "its buffers must not go while a read fills them"
     goes_on.set()
     wait_until(lambda: source.closed)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 SECRET = "planted-s3cret"
 DEVICE = "entrance"
 
-pytestmark = needs_mosquitto
+pytestmark = [needs_mosquitto, pytest.mark.usefixtures("patient")]
 
 
 @pytest.fixture(scope="module")

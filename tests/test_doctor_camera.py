@@ -108,6 +108,7 @@ class Fake:
 def test_a_camera_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
     fakes = []
     monkeypatch.setattr(camera, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(camera, "MEASURED_S", 600.0)
     monkeypatch.setattr(camera, "open_source", lambda _, stop: fakes.append(Fake(frames, stop)) or fakes[0])
     found, _ = examined(tmp_path, kind="opencv", opencv={"uri": "/dev/video0"})
     assert found.state == ("ok" if frames else "failure") or "instead of" in found.finding
@@ -133,6 +134,7 @@ def test_a_camera_that_is_switched_off_stays_closed(tmp_path: Path, monkeypatch:
 def test_the_running_service_has_the_camera(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], state: str, says: str
 ) -> None:
+    monkeypatch.setattr(camera, "HEALTH_TIMEOUT_S", 60.0)
     monkeypatch.setattr(camera, "open_source", lambda *_: pytest.fail("it was opened"))
     live = LiveState()
     live.update(snapshot(**changes))
@@ -161,6 +163,8 @@ def test_another_program_at_that_port_is_not_believed(tmp_path: Path, monkeypatc
 
 
 def test_a_service_that_only_just_began_is_given_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera, "HEALTH_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(camera, "STARTING_S", 60.0)
     monkeypatch.setattr(camera, "open_source", lambda *_: pytest.fail("it was opened"))
     live, port = LiveState(), free_port()
     with serve(config(tmp_path, port).web, live):

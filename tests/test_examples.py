@@ -70,7 +70,7 @@ def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothin
     try:
         wait_until(lambda: "edge-agender/demo/frame" in output.read_text(), what="a frame of the demo")
         (page,) = re.findall(r"^# status page and aim view: (http://127\.0\.0\.1:\d+/)$", output.read_text(), re.M)
-        with urllib.request.urlopen(page, timeout=10) as answer:
+        with urllib.request.urlopen(page, timeout=60) as answer:
             assert b"<title>" in answer.read()
     finally:
         process.send_signal(signal.SIGINT)

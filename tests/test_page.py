@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from broker import free_port
 from snapshots import GOOD_FACE, POOR_FACE, snapshot
 from webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually
 
@@ -142,7 +143,8 @@ def test_the_aim_view_draws_boxes_and_judges_the_mounting(window: Browser, page:
 
 def test_it_finds_the_daemon_again_after_a_restart(window: Browser, live: LiveState) -> None:
     with ExitStack() as first:
-        before = first.enter_context(web.serve(WebConfig(port=0), live))
+        # Not any port: the browser's own attempts to come back are given those, and could be in the way.
+        before = first.enter_context(web.serve(WebConfig(port=free_port()), live))
         assert before is not None
         show(window, before)
         eventually(lambda: window.text("people") == "2")

@@ -21,7 +21,7 @@ from broker import Broker, Ear, free_port, needs_mosquitto, running, wait_until
 from message_check import check
 
 from edge_agender.config import load
-from edge_agender.service import Service
+from edge_agender.service import REFUSED, Service
 
 pytestmark = needs_mosquitto
 
@@ -90,6 +90,11 @@ def states(ear: Ear) -> list[object]:
     return [payload["state"] for payload in payloads(ear, "status")]
 
 
+def refused(ear: Ear) -> bool:
+    """Whether the latest health says that a new configuration was refused."""
+    return any(REFUSED in health["alarms"] for health in payloads(ear, "health")[-1:])  # type: ignore[operator]
+
+
 def wait_quiet(ear: Ear, kind: str, quiet_s: float = 1.5) -> None:
     """Return once nothing of a kind that came many times a second has come for so long."""
     count, since_s = -1, 0.0
@@ -136,7 +141,7 @@ def test_counting_goes_on_while_the_broker_is_away(tmp_path: Path) -> None:
             box.send(signal.SIGTERM)
             assert box.wait() == 0
             # Retained, it is heard again by who subscribes again.
-            wait_until(lambda: states(ear)[0] == "online" and states(ear)[-1] == "stopped")
+            wait_until(lambda: states(ear)[:1] == ["online"] and states(ear)[-1] == "stopped")
     viewers = payloads(ear, "viewer")
     assert [viewer["sequence"] for viewer in viewers] == list(range(len(viewers)))
 
@@ -148,7 +153,7 @@ def test_without_any_broker_it_stops_in_time(tmp_path: Path) -> None:
         began = time.monotonic()
         box.send(signal.SIGTERM)
         assert box.wait() == 0
-        assert time.monotonic() - began < 15  # generous: how fast it is stands in docs/performance.md
+        assert time.monotonic() - began < 60  # generous: how fast it is stands in docs/performance.md
         assert box.log().count("nothing listens there") == 1
 
 
@@ -171,10 +176,10 @@ def test_sighup_takes_a_valid_file_over_and_refuses_another(broker: Broker, tmp_
         wait_until(lambda: len(payloads(ear, "frame")) > 2)
         path.write_text("publish: {idle: 3}\n")
         box.send(signal.SIGHUP)
-        wait_until(lambda: payloads(ear, "health") and payloads(ear, "health")[-1]["alarms"])
+        wait_until(lambda: refused(ear))
         path.write_text("privacy: {level: aggregate}\n")
         box.send(signal.SIGHUP)
-        wait_until(lambda: not payloads(ear, "health")[-1]["alarms"])
+        wait_until(lambda: not refused(ear))
         wait_quiet(ear, "frame")
         assert box.lives
 

@@ -27,7 +27,7 @@ class Typist:
         self.seen = ""
         self._from = 0
 
-    def wait_for(self, pattern: str, timeout_s: float = 60.0) -> str:
+    def wait_for(self, pattern: str, timeout_s: float = 120.0) -> str:
         """Return once the pattern is seen after what was waited for before."""
         until_s = time.monotonic() + timeout_s
         while not (found := re.compile(pattern).search(self.seen, self._from)):
@@ -56,9 +56,9 @@ class Typist:
         self.type(text + "\n")
 
     def resize(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        _resize(self._descriptor, columns, rows)
 
-    def end(self, timeout_s: float = 60.0) -> int:
+    def end(self, timeout_s: float = 120.0) -> int:
         """Return the exit code once the command has ended."""
         until_s = time.monotonic() + timeout_s
         while self._read():
@@ -77,12 +77,17 @@ class Typist:
         return bool(data)
 
 
+def _resize(descriptor: int, columns: int, rows: int) -> None:
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
 @contextmanager
 def typing(
     *words: str, environment: Mapping[str, str] | None = None, columns: int = 100, rows: int = 30
 ) -> Iterator[Typist]:
     """Run edge-agender with these words on a terminal of its own."""
     ours, theirs = pty.openpty()
+    _resize(ours, columns, rows)
     # Not pty.fork(): a process with threads (the test's broker client) must not run Python between fork and exec.
     process = subprocess.Popen(
         ["setsid", "--ctty", sys.executable, "-m", "edge_agender", *words],
@@ -94,7 +99,6 @@ def typing(
     )
     os.close(theirs)
     typist = Typist(ours, process)
-    typist.resize(columns, rows)
     try:
         yield typist
     finally:

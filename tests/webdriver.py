@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +92,20 @@ class Browser:
         self._call("DELETE", "")
 
 
-def eventually(true: Callable[[], Any], timeout_s: float = 60.0) -> None:
+def eventually(true: Callable[[], Any], timeout_s: float = 120.0) -> None:
     """Wait until `true` holds; fail after a time that only a broken page needs."""
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.1)
+
+
+def _opened(driver_url: str, folder: Path, tries: int = 3) -> Browser:
+    """chromedriver gives a browser a minute to start, and a machine that does much else may need more."""
+    for number in range(1, tries):
+        with suppress(AssertionError):
+            return Browser(driver_url, folder / f"profile-{number}")
+    return Browser(driver_url, folder / f"profile-{tries}")
 
 
 @contextmanager
@@ -109,7 +117,7 @@ def browser(folder: Path) -> Iterator[Browser]:
             assert driver.stdout is not None
             line = next(line for line in driver.stdout if "started successfully on port" in line)
             port = line.rstrip(".\n ").rpartition(" ")[2]
-            window = Browser(f"http://127.0.0.1:{port}", folder / "profile")
+            window = _opened(f"http://127.0.0.1:{port}", folder)
             try:
                 yield window
             finally:

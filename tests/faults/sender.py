@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 
+from edge_agender import outbox as outbox_module
 from edge_agender.message import Message
 from edge_agender.mqtt import Publisher
 from edge_agender.outbox import Outbox
@@ -33,6 +34,8 @@ def tell(*words: object) -> None:
 def main() -> None:
     options = json.loads(sys.argv[1])
     logging.basicConfig(level="INFO", stream=sys.stderr)
+    # What `put` returned for is on disk, "unless the disk is slow": nothing could be said of a message that is not.
+    outbox_module.PUT_WAIT_S = 60.0
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     outbox = Outbox(OutboxConfig(**options["outbox"]), retry_s=0.5)

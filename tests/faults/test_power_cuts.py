@@ -16,6 +16,7 @@ from rig import say
 from edge_agender.outbox import Outbox
 from edge_agender.settings import OutboxConfig
 
+pytestmark = pytest.mark.usefixtures("patient")
 CUTS = int(os.environ.get("FAULT_CUTS", "2000"))
 RECORDED = 150
 
