@@ -15,6 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_agender import passwords
 from edge_agender.errors import BrokerError, CredentialError, EdgeAgenderError
 from edge_agender.settings import MqttConfig, TlsConfig
 
@@ -24,7 +25,6 @@ CONNECT_TIMEOUT_S = 5.0
 # Larger packets for us are refused by an MQTT 5 broker before they reach our memory.
 MAX_INCOMING_BYTES = 65536
 CREDENTIAL_NAME = "mqtt-password"
-_MAX_PASSWORD_BYTES = 4096
 
 
 def client_id(config: MqttConfig, device: str) -> str:
@@ -70,18 +70,12 @@ def read_password(config: MqttConfig) -> str | None:
         path = credential if credential.exists() else None
     if path is None:
         return None
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_PASSWORD_BYTES + 1)
+    origin = f"mqtt.password_file {path}"
+    with passwords.explained(origin, "give a file that this user may read, or use sudo"), path.open("rb") as file:
+        raw = file.read(passwords.MAX_BYTES + 1)
         password = raw.decode().rstrip("\r\n")
-    except OSError as error:
-        raise CredentialError(
-            f"mqtt.password_file {path}: {error.strerror}: give a file that this user may read, or use sudo"
-        ) from None
-    except UnicodeDecodeError:
-        raise CredentialError(f"mqtt.password_file {path}: not UTF-8 text: put the password alone into it") from None
-    if not password or len(raw) > _MAX_PASSWORD_BYTES:
-        raise CredentialError(f"mqtt.password_file {path}: empty or too long: put the password alone into it")
+    if not password or len(raw) > passwords.MAX_BYTES:
+        raise CredentialError(f"{origin}: empty or too long: put the password alone into it")
     return password
 
 

@@ -19,7 +19,8 @@ def read_from(where: str) -> str:
 
     On a terminal it is asked for and not shown.
     """
-    try:
+    origin = f"--password-file {where}"
+    with explained(origin):
         if where == "-" and sys.stdin.isatty():
             raw = getpass.getpass("Password: ").encode()
         elif where == "-":
@@ -28,14 +29,19 @@ def read_from(where: str) -> str:
             with Path(where).open("rb") as file:
                 raw = file.read(MAX_BYTES + 1)
         password = raw.decode().rstrip("\r\n")
-    except OSError as error:
-        raise CredentialError(
-            f"--password-file {where}: {error.strerror}: give a file that this user may read"
-        ) from None
-    except UnicodeError:
-        raise CredentialError(f"--password-file {where}: not UTF-8 text: put the password alone into it") from None
-    check(password, f"--password-file {where}")
+    check(password, origin)
     return password
+
+
+@contextmanager
+def explained(origin: str, remedy: str = "give a file that this user may read") -> Iterator[None]:
+    """Raise CredentialError for what goes wrong while a password is read and decoded from `origin`."""
+    try:
+        yield
+    except OSError as error:
+        raise CredentialError(f"{origin}: {error.strerror}: {remedy}") from None
+    except UnicodeError:
+        raise CredentialError(f"{origin}: not UTF-8 text: put the password alone into it") from None
 
 
 def check(password: str, origin: str) -> None:

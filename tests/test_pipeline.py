@@ -46,7 +46,7 @@ def frame(number: int) -> Frame:
     random = np.random.default_rng(number)
     full = random.integers(0, 255, (480, 640, 3), np.uint8)
     small = random.integers(0, 255, (240, 320), np.uint8)
-    return Frame(number, number / RATE_HZ, 1e9 + number / RATE_HZ, small, full)
+    return Frame(number, number / RATE_HZ, 1e9 + number / RATE_HZ, small, full, focal_px=700.0)
 
 
 def pipeline(detector: ScriptedDetector, estimator: ScriptedEstimator, *, spare: bool, **gating: object) -> Pipeline:
@@ -62,7 +62,7 @@ def test_a_person_keeps_one_running_estimate() -> None:
     assert face.estimate.years == pytest.approx(30.0)
     assert face.estimate.years_sd < 6.0
     assert len({f.track_id for observation in seen for f in observation.faces}) == 1
-    assert seen[-1].picture_px == (640, 480)
+    assert (seen[-1].picture_px, seen[-1].focal_px) == ((640, 480), 700.0)
 
 
 def test_crops_are_overwritten_when_they_have_been_looked_at() -> None:
