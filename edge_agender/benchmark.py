@@ -29,6 +29,7 @@ from edge_agender.benchmark_report import (
     read,
 )
 from edge_agender.engine import build_pipeline, sender_of
+from edge_agender.errors import UsageError
 from edge_agender.outbox import Outbox
 from edge_agender.preprocess import small_luma
 from edge_agender.records import Frame
@@ -42,6 +43,8 @@ MOST_ROUNDS = 12
 STABLE_WITHIN = 0.03
 LIVE_SECONDS = 6.0
 LIVE_FACES = 2
+# As the settings have it.
+MOST_FACES, MOST_THREADS = 32, 8
 NO_GATING = GatingConfig(motion=False, cadence=False, estimates=False)
 # Stages that are not our own code at work: getting the picture, and scaling it and its faces.
 NOT_OURS = ("capture", "scale", "crop")
@@ -50,7 +53,7 @@ NOT_OURS = ("capture", "scale", "crop")
 def run_benchmark(options: Namespace, config: Config) -> int:
     """Measure, print the table or JSON, and the comparison where an older file is given."""
     old = read(options.compare) if options.compare else None
-    faces = [int(count) for count in options.faces.split(",")] if options.faces else [0, 1, 4, 16]
+    faces = audience_sizes(options.faces)
     config = with_threads(config, options.threads)
     report = measure(config, faces, progress=sys.stderr.isatty())
     print(as_json(report) if options.json else as_table(report))
@@ -59,7 +62,20 @@ def run_benchmark(options: Namespace, config: Config) -> int:
     return 0
 
 
+def audience_sizes(text: str | None) -> list[int]:
+    """Read "0,1,4,16", which is the default; raise UsageError for what the demo cannot show."""
+    try:
+        sizes = [int(size) for size in (text or "0,1,4,16").split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(0 <= size <= MOST_FACES for size in sizes):
+        raise UsageError(f"--faces {text}: give numbers from 0 to {MOST_FACES}, such as 0,1,4,16")
+    return sizes
+
+
 def with_threads(config: Config, threads: int) -> Config:
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"--threads {threads}: give a number from 1 to {MOST_THREADS}")
     parts = {name: getattr(config, name).model_copy(update={"threads": threads}) for name in ("detector", "estimator")}
     return config.model_copy(update=parts)
 

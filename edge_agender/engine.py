@@ -29,7 +29,7 @@ from edge_agender.reporter import Reporter
 from edge_agender.settings import Config, DetectorConfig, SourceConfig, TrackingConfig
 from edge_agender.sinks import Sink
 from edge_agender.stages import StageTimes
-from edge_agender.state import StateFolder
+from edge_agender.state import LateSaver, StateFolder
 from edge_agender.switch import Switch
 from edge_agender.tracking import Tracker
 
@@ -41,6 +41,8 @@ TICK_S = 0.25
 DRAIN_S = 10.0
 # A plug that is pulled costs at most this much of the open windows.
 SAVE_EVERY_S = 15.0
+# How long a stop waits for the card.
+SAVE_WAIT_S = 1.0
 SWITCH_EVERY_S = 1.0
 WINDOWS_STATE = "windows"
 # These are taken over while running; what else changed is a restart of the process, which systemd does in a second.
@@ -94,6 +96,7 @@ class Engine:
     ) -> None:
         self.config, self._sink, self._sender = config, sink, sender
         self._folder, self._orders, self._until_end = folder, orders, until_end
+        self._saver = LateSaver(folder, WINDOWS_STATE)
         self.times = StageTimes()
         self._switch = Switch(config.schedule, folder)
         self.switch_state: SwitchState | None = None
@@ -128,7 +131,8 @@ class Engine:
     ) -> None:
         self._close_capture()
         self._put(self.reporter.end_visits())
-        self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
+        self._saver.save(self.reporter.snapshot())
+        self._saver.wait(SAVE_WAIT_S)
         self._switch.close()
 
     @property
@@ -302,14 +306,14 @@ class Engine:
         told = list(self.reporter.windows_due(time.time()))
         self._put(told)
         if told:  # at once: a process killed before would tell them again
-            self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
+            self._saver.save(self.reporter.snapshot())
         if now_s >= self._health_due_s:
             self._health_due_s = now_s + self.config.publish.health_s
             self._tell_health(now_s)
         if now_s >= self._save_due_s:
             self._save_due_s = now_s + SAVE_EVERY_S
             self._throttled = _throttled()
-            self._folder.save(WINDOWS_STATE, self.reporter.snapshot())
+            self._saver.save(self.reporter.snapshot())
 
     def _tell_health(self, now_s: float) -> None:
         sample = self.health.sample(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,16 @@ class StateFolder:
 
     def save(self, name: str, value: Any) -> bool:
         """Replace the file; False where the disk does not take it."""
+        return self.write(name, json.dumps(value))
+
+    def write(self, name: str, text: str) -> bool:
+        """Like `save`, of what is JSON already."""
         path = self._folder / f"{name}.json"
         partial = path.with_suffix(".part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with partial.open("w") as file:
-                json.dump(value, file)
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
@@ -65,3 +70,39 @@ class StateFolder:
     def _complain(self, name: str, text: str) -> None:
         log.log(logging.DEBUG if name in self._complained else logging.WARNING, "%s", text)
         self._complained.add(name)
+
+
+class LateSaver:
+    """Saves one name's latest value from a thread of its own: a card that stalls must not stall the counting."""
+
+    def __init__(self, folder: StateFolder, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._lock = threading.Lock()
+        self._waiting: str | None = None
+        self._thread: threading.Thread | None = None
+
+    def save(self, value: Any) -> None:
+        """Have this on disk soon; what waited to be written is left out."""
+        text = json.dumps(value)
+        with self._lock:
+            self._waiting = text
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="state", daemon=True)
+                self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until all is written; False where that took longer."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        return thread is None or not thread.is_alive()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                text, self._waiting = self._waiting, None
+                if text is None:
+                    self._thread = None
+                    return
+            self._folder.write(self._name, text)

@@ -122,6 +122,8 @@ def test_predict_takes_any_picture(shape: tuple[int, ...], tmp_path: Path, capsy
         (["run", "--source", "demo", "--config", "/none.yaml"], 78, "/none.yaml"),
         (["check", "--broker", "--set", "mqtt.host=no.such.host.invalid"], 69, "unknown host"),
         (["benchmark", "--compare", "/none.json"], 64, "/none.json"),
+        (["benchmark", "--faces", "many"], 64, "--faces many"),
+        (["benchmark", "--threads", "0"], 64, "--threads 0"),
     ],
 )
 def test_an_expected_failure_is_one_line_with_its_own_code(

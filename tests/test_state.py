@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from edge_agender.settings import ScheduleConfig
-from edge_agender.state import StateFolder
+from edge_agender.state import LateSaver, StateFolder
 from edge_agender.switch import Switch
 
 TUESDAY = datetime(2026, 11, 24, 12, 0)
@@ -54,3 +56,30 @@ def test_hours_and_file_close_the_camera_whatever_the_remote_says(tmp_path: Path
     off.touch()
     assert switch.state(TUESDAY).reason == "file"
     assert switch.state(TUESDAY).enabled
+
+
+def test_a_card_that_stalls_holds_nobody_up_and_gets_the_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled, heals, fsync = threading.Event(), threading.Event(), os.fsync
+
+    def stall(descriptor: int) -> None:
+        stalled.set()
+        assert heals.wait(60)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", stall)
+    folder = StateFolder(tmp_path)
+    saver = LateSaver(folder, "x")
+    saver.save(1)
+    assert stalled.wait(60)
+    for value in range(2, 100):
+        saver.save(value)
+    assert not saver.wait(0.01)
+    assert folder.load("x") is None
+    heals.set()
+    assert saver.wait(60)
+    assert folder.load("x") == 99
+    saver.save(100)
+    assert saver.wait(60)
+    assert folder.load("x") == 100
