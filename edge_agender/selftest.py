@@ -22,7 +22,8 @@ PEOPLE = 3
 SAME_FACE_IOU = 0.4
 # Faces of nobody are easier than people: an installation that misses these limits is broken, not unlucky.
 LEAST_FOUND, MOST_EXTRA = 0.90, 0.05
-# Six people are judged, so that 0.8 lets one be wrong. An average of many people has no wrinkles, so the old look younger than their mean age.
+# Six people are judged, so that 0.8 lets one be wrong. An average of many people has no wrinkles: the old look younger
+# than their mean age.
 LEAST_GENDER, MOST_AGE_ERROR_YEARS = 0.8, 14.0
 
 
