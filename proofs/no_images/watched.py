@@ -19,7 +19,10 @@ from examples.demo import amqtt, find_mosquitto, free_port, mosquitto, wait_for_
 from proofs.no_images import trace
 from proofs.no_images.memory import Check, process_checks
 
-STOP_S = 20.0
+# A daemon that is traced, on a machine that does much else.
+START_S, STOP_S = 600.0, 120.0
+# What it logs once it has closed its memory and listens to signals.
+AT_WORK = b"connected to broker"
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ def watch(source: str, home: Path, *, seconds: float | None = None, planted: boo
         process = trace.start(command, home / "trace", _root(), _environment(home))
         output = _Reader(process)
         reader = _PageReader(web_port)
-        checks = _look(process, seconds)
+        checks = _look(process, output, seconds)
         process.wait(STOP_S)
         reader.stop()
     return Watched(trace.collect(home / "trace"), process.returncode, output.text(), reader.pages, home, checks)
@@ -104,15 +107,17 @@ def _started(broker: contextlib.AbstractContextManager[None], port: int) -> Iter
         yield
 
 
-def _look(process: subprocess.Popen[bytes], seconds: float | None) -> list[Check]:
-    """Look at the daemon while it runs and, where it would not end by itself, stop it."""
-    daemon, checks = None, list[Check]()
-    until_s = time.monotonic() + (seconds or 600)
+def _look(process: subprocess.Popen[bytes], output: _Reader, seconds: float | None) -> list[Check]:
+    """Look at the daemon while it is at work and, where it would not end by itself, stop it after so many seconds."""
+    daemon, checks, at_work = None, list[Check](), False
+    until_s = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < until_s:
+        if not at_work and output.has(AT_WORK):
+            at_work, until_s = True, time.monotonic() + (seconds or START_S)
         # Anew each time: the first children of strace are its own, to find out what the kernel can do.
         daemon = _daemon_of(process.pid) or daemon
         with contextlib.suppress(OSError, KeyError, StopIteration):
-            checks = list(process_checks(daemon)) if daemon else []
+            checks = list(process_checks(daemon)) if daemon and at_work else []
         time.sleep(0.1)
     if process.poll() is None and daemon:
         os.kill(daemon, signal.SIGTERM)
@@ -140,6 +145,10 @@ class _Reader:
         with self._process.stdout as stream:
             for line in stream:
                 self._parts.append(line)
+
+    def has(self, words: bytes) -> bool:
+        """Whether a line so far has these words."""
+        return any(words in line for line in self._parts)
 
     def text(self) -> str:
         self._thread.join(STOP_S)

@@ -134,6 +134,7 @@ class BadNetwork:
             except OSError:
                 near.close()
                 continue
+            far.settimeout(None)  # that was for connecting: a quiet connection is none that ended
             self._links.append((near, far))
             for one, other in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(one, other), daemon=True).start()

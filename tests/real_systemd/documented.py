@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from system import CONFIG, UNIT, journal, say, show, wait_for
+from system import CONFIG, UNIT, booted, journal, say, show, wait_for
 
 PLACES = ("/opt", "/etc", "/var/lib", "/usr/local/bin")
 # What this machine cannot do: Raspberry Pi's own package, an editor that waits for a person.
@@ -70,6 +70,7 @@ def nothing_is_left() -> None:
 
 def main() -> None:
     os.chdir(Path(__file__).parents[2])
+    booted()
     sudo = Path("/usr/local/bin/sudo")
     if not Path("/usr/bin/sudo").exists():
         sudo.write_text('#!/bin/sh\nexec "$@"\n')

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +33,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def sh(*command: str, check: bool = True, timeout_s: float = 120) -> str:
+def sh(*command: str, check: bool = True, timeout_s: float = 600) -> str:
     """Run a command and return what it prints; its failure is the check's failure."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     if check and done.returncode != 0:
@@ -53,7 +57,7 @@ def start(verb: str = "start") -> None:
     raise AssertionError(f"it does not start; journal:\n{journal()}")
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 90) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
     """Return the condition's first true value; fail, saying what was waited for."""
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:
@@ -62,6 +66,12 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 90) -> An
                 return value
         time.sleep(0.1)
     raise AssertionError(f"no {what} within {seconds:g} s; journal:\n{journal()}")
+
+
+def booted() -> None:
+    """Wait until systemd has nothing left to start by itself: the container does so for ten seconds only."""
+    done = ("running", "degraded")
+    wait_for("booted system", lambda: sh("systemctl", "is-system-running", check=False).strip() in done)
 
 
 def journal(lines: int = 15) -> str:
@@ -79,6 +89,23 @@ def drop_in(text: str) -> None:
     DROP_IN.parent.mkdir(parents=True, exist_ok=True)
     DROP_IN.write_text(text)
     sh("systemctl", "daemon-reload")
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def stored_windows() -> int:
+    """How many windows wait on disk, counted in a copy: the daemon lets nobody else into its store."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in Path("/var/lib/edge-agender").glob("outbox.sqlite3*"):
+            shutil.copy(path, folder)
+        try:
+            with contextlib.closing(sqlite3.connect(Path(folder, "outbox.sqlite3"))) as store:
+                return int(store.execute("SELECT count(*) FROM message WHERE topic LIKE '%/window'").fetchone()[0])
+        except sqlite3.Error:  # copied while it was written
+            return 0
 
 
 class Broker:
@@ -99,6 +126,12 @@ class Broker:
         with self._heard.open("ab") as file:
             command = ["mosquitto_sub", "-h", "127.0.0.1", "-v", "-t", f"{TOPIC}/#"]
             self._processes.append(subprocess.Popen(command, stdout=file))
+        before = len(self.heard("probe"))
+        # Started is not yet subscribed, and a window is said once.
+        wait_for("subscriber", lambda: self._say_probe() or len(self.heard("probe")) > before)
+
+    def _say_probe(self) -> None:
+        sh("mosquitto_pub", "-h", "127.0.0.1", "-t", f"{TOPIC}/probe", "-m", "{}")
 
     def stop(self) -> None:
         for process in reversed(self._processes):
@@ -106,9 +139,10 @@ class Broker:
             process.wait()
 
     def heard(self, kind: str) -> list[dict[str, Any]]:
-        """Every message of a kind, in order."""
+        """Every message of a kind, in order; the last line may be half written."""
         start = f"{TOPIC}/{kind} "
-        lines = self._heard.read_text().splitlines() if self._heard.exists() else []
+        written = self._heard.read_bytes() if self._heard.exists() else b""
+        lines = written[: written.rfind(b"\n") + 1].decode().splitlines()
         return [json.loads(line.removeprefix(start)) for line in lines if line.startswith(start)]
 
     def forget(self) -> None:

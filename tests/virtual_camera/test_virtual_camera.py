@@ -83,7 +83,7 @@ def test_requests_are_given_back_and_time_moves_on() -> None:
     times = [frame.captured_s for frame in frames]
     assert times == sorted(times)
     assert [frame.sequence for frame in frames] == list(range(20))
-    assert abs(times[-1] - time.monotonic()) < 5
+    assert abs(times[-1] - time.monotonic()) < 60
 
 
 def test_two_frames_may_be_held_while_others_come() -> None:
@@ -199,7 +199,7 @@ def test_the_daemon_publishes_frames_of_the_camera() -> None:
         if len(frames) == 10:
             break
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert process.returncode == 0
     assert [frame["sequence"] for frame in frames] == list(range(10))
     assert all(frame["audience"]["count"] == 0 for frame in frames)
