@@ -1,4 +1,4 @@
-"""A small HTTP server: few routes, few connections, GET only. Standard library (docs/decisions says why)."""
+"""A small HTTP server: few routes, few connections, GET only. Standard library (docs/decisions: status server)."""
 
 from __future__ import annotations
 
