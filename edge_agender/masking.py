@@ -1,8 +1,10 @@
-"""Addresses without the passwords in them."""
+"""Addresses, and configurations, without the passwords in them."""
 
 from __future__ import annotations
 
 import re
+
+from edge_agender.settings import Config
 
 
 def without_secrets(uri: str) -> str:
@@ -21,3 +23,12 @@ def without_secrets(uri: str) -> str:
 
 def has_secrets(uri: str | None) -> bool:
     return uri is not None and without_secrets(uri) != uri
+
+
+def masked(config: Config) -> Config:
+    """The configuration as it may be shown."""
+    uri = config.source.opencv.uri
+    if uri is None:
+        return config
+    opencv = config.source.opencv.model_copy(update={"uri": without_secrets(uri)})
+    return config.model_copy(update={"source": config.source.model_copy(update={"opencv": opencv})})

@@ -15,7 +15,7 @@ from edge_agender.contract import VersionsPayload
 from edge_agender.demography import AgeBands
 from edge_agender.frame_policy import FramePolicy
 from edge_agender.incoming import Content
-from edge_agender.masking import without_secrets
+from edge_agender.masking import masked
 from edge_agender.measures import FrameView, Visit, Window
 from edge_agender.message import Message
 from edge_agender.messages import Sender, frame_message, viewer_message, window_message
@@ -118,10 +118,8 @@ def audience_summary(view: FrameView) -> tuple[object, ...]:
 
 def versions(config: Config) -> VersionsPayload:
     """Return what made the figures: software, models, and a fingerprint of the options that bear on them."""
-    opencv = config.source.opencv
     # Without what may be a password: the fingerprint is published, and guesses could be tried on it.
-    masked = opencv.model_copy(update={"uri": opencv.uri and without_secrets(opencv.uri)})
-    shown = config.model_copy(update={"source": config.source.model_copy(update={"opencv": masked})})
+    shown = masked(config)
     relevant = shown.model_dump_json(include={"source", "detector", "estimator", "gating", "tracking", "audience"})
     return {
         "software": __version__,

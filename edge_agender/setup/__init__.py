@@ -15,10 +15,10 @@ from edge_agender.doctor.place import Place
 from edge_agender.doctor.report import as_text, summary
 from edge_agender.errors import ConfigError, SetupError, UsageError
 from edge_agender.hardening import close_memory
-from edge_agender.masking import has_secrets
+from edge_agender.masking import has_secrets, masked
 from edge_agender.settings import Config
 from edge_agender.setup import unit
-from edge_agender.setup.document import changes, masked, reference_text, render
+from edge_agender.setup.document import changes, reference_text, render
 from edge_agender.setup.draft import CA_FILE, Draft
 from edge_agender.setup.files import File, write_all
 from edge_agender.setup.questions import ask_all, from_flags, try_broker

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from edge_agender.config import parse_yaml, validate
-from edge_agender.masking import without_secrets
+from edge_agender.masking import masked
 from edge_agender.settings import Config
 from edge_agender.setup.draft import ASKED
 
@@ -28,15 +28,6 @@ def contents(config: Config) -> dict[str, Any]:
         if path in ASKED or value != _at(default, path):
             _put(told, path, value)
     return told
-
-
-def masked(config: Config) -> Config:
-    """The configuration as it may be shown."""
-    uri = config.source.opencv.uri
-    if uri is None:
-        return config
-    opencv = config.source.opencv.model_copy(update={"uri": without_secrets(uri)})
-    return config.model_copy(update={"source": config.source.model_copy(update={"opencv": opencv})})
 
 
 def render(config: Config, reference: str) -> str:
