@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 import signal
 import socket
@@ -43,9 +44,12 @@ class Samples:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Not one of those that Linux gives to who connects: while the broker is away, its port would be given away too."""
+    for port in random.sample(range(15_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise SystemExit("no port is free from 15000 to 32000")
 
 
 class FlappingBroker(threading.Thread):
@@ -88,7 +92,7 @@ class FlappingBroker(threading.Thread):
 
     def stop(self) -> None:
         self._ended.set()
-        self.join(10)
+        self.join(60)
 
 
 def slope(x: list[float], y: list[float]) -> float:
@@ -129,7 +133,7 @@ def main() -> int:
         stack.callback(daemon.kill)
         samples = sample(psutil.Process(daemon.pid), hours * 3600)
         daemon.send_signal(signal.SIGTERM)
-        code = daemon.wait(10)
+        code = daemon.wait(120)
     slopes = {name: slope(samples.hours, getattr(samples, name)) for name in ("memory_mb", "descriptors", "threads")}
     latency = slope([t / 3600 for t, _ in broker.latencies_ms], [ms for _, ms in broker.latencies_ms])
     print(f"{hours:g} h, {broker.frames} frame messages, broker restarted {broker.restarts} times, exit code {code}")

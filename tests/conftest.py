@@ -80,6 +80,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     such a test is about what happens, and this machine's disk or processor may be busy."""
     monkeypatch.setattr("edge_agender.outbox.PUT_WAIT_S", 60.0)
     monkeypatch.setattr("edge_agender.outbox.CLOSE_WAIT_S", 60.0)
+    monkeypatch.setattr("edge_agender.engine.SAVE_WAIT_S", 60.0)
     monkeypatch.setattr("edge_agender.session.STOP_S", 60.0)
     monkeypatch.setattr("edge_agender.mqtt.STOP_S", 60.0)
     monkeypatch.setattr("edge_agender.session.CONNACK_S", 60.0)

@@ -28,6 +28,7 @@ from edge_agender.records import Frame
 from edge_agender.state import StateFolder
 from edge_agender.switch import Switch
 
+pytestmark = pytest.mark.usefixtures("patient")
 DEMO = [
     "source.kind=demo",
     "source.demo.pace=false",
