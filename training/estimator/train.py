@@ -1,7 +1,7 @@
 """Train the estimator in two stages, each resumable, and a third where integers hurt:
 
     python -m training.estimator.train teacher --data DIR --patches FILE --out DIR --minutes 115
-    python -m training.estimator.train student --data DIR --patches FILE --out DIR --minutes 120
+    python -m training.estimator.train student --data DIR --patches FILE --out DIR --minutes 240
     python -m training.estimator.train settle  --data DIR --patches FILE --out DIR --minutes 10
 
 `teacher` learns from the labels. `student`, the SSR-Net that ships, learns from labels and teacher on the same
