@@ -7,8 +7,9 @@ import gc
 
 # malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-# A 640x480 picture has 0.9 MB: pictures get pages of their own, which go back when they do.
-_LARGE_BYTES = 512 * 1024
+# Pictures and larger crops get pages of their own, which go back when they do; glibc's own limit, but fixed: left alone,
+# it rises with the first picture that is freed.
+_LARGE_BYTES = 128 * 1024
 
 
 def keep_small() -> bool:
