@@ -7,8 +7,8 @@ import gc
 
 # malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-# Pictures and larger crops get pages of their own, which go back when they do; glibc's own limit, but fixed: left alone,
-# it rises with the first picture that is freed.
+# Pictures and larger crops get pages of their own, which go back when they do. This is glibc's own limit, but fixed:
+# left alone, it rises with the first picture that is freed.
 _LARGE_BYTES = 128 * 1024
 
 
