@@ -108,15 +108,27 @@ def _opened(driver_url: str, folder: Path, tries: int = 3) -> Browser:
     return Browser(driver_url, folder / f"profile-{tries}")
 
 
+def _driver(tries: int = 5) -> tuple[subprocess.Popen[str], str]:
+    """Start chromedriver; return it and its port. It picks a free one of IPv4 and ends where IPv6's is taken."""
+    assert DRIVER is not None
+    said = ""
+    for _ in range(tries):
+        driver = subprocess.Popen([DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert driver.stdout is not None
+        for line in driver.stdout:
+            said += line
+            if "started successfully on port" in line:
+                return driver, line.rstrip(".\n ").rpartition(" ")[2]
+        driver.wait()
+    raise AssertionError(f"chromedriver does not start:\n{said}")
+
+
 @contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
     """Start chromedriver and a browser; both end with the block."""
-    assert DRIVER is not None
-    with subprocess.Popen([DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+    driver, port = _driver()
+    with driver:
         try:
-            assert driver.stdout is not None
-            line = next(line for line in driver.stdout if "started successfully on port" in line)
-            port = line.rstrip(".\n ").rpartition(" ")[2]
             window = _opened(f"http://127.0.0.1:{port}", folder)
             try:
                 yield window
