@@ -43,6 +43,7 @@ class Capture:
         self._last_s, self._ahead_s = after_s, 0.0
         self.slot = Slot()
         self._source: Source = open_source(config, self._stop)
+        self._restarts_before = 0
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -70,7 +71,7 @@ class Capture:
     @property
     def restarts(self) -> int:
         """How often the source was started, or reached, again after frames had stopped."""
-        return self._source.restarts
+        return self._restarts_before + self._source.restarts
 
     def close(self) -> None:
         """Stop reading and give the device back."""
@@ -88,7 +89,9 @@ class Capture:
             while not (self._stop.is_set() or self._until_end):
                 log.debug("the recording ended: starting again")
                 self._source.close()
-                self._source = open_source(self._config, self._stop)
+                source = open_source(self._config, self._stop)
+                self._restarts_before += self._source.restarts
+                self._source = source
                 self._read_all()
         except Exception as error:
             self._failure = error

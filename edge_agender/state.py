@@ -73,7 +73,10 @@ class StateFolder:
 
 
 class LateSaver:
-    """Saves one name's latest value from a thread of its own: a card that stalls must not stall the counting."""
+    """Saves one name's latest value from a thread of its own: a card that stalls must not stall the counting.
+
+    The process does not end before the value is written.
+    """
 
     def __init__(self, folder: StateFolder, name: str) -> None:
         self._folder, self._name = folder, name
@@ -87,7 +90,7 @@ class LateSaver:
         with self._lock:
             self._waiting = text
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="state", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="state")
                 self._thread.start()
 
     def wait(self, timeout_s: float) -> bool:

@@ -117,8 +117,12 @@ def test_an_estimator_is_no_detector():
 
 
 def test_numbers_that_are_none_are_no_face():
-    boxes = np.array([[10, 10, 60, 60], [np.nan, 0, 50, 50], [0, 0, np.inf, 50], [900, 900, 950, 950], [30, 30, 20, 9]])
-    found = to_detections(boxes, np.array([0.9, 0.9, 0.9, 0.9, np.nan]), DetectorConfig(), frame_of(bright(), 320, 240))
+    boxes = np.array(
+        [[10, 10, 60, 60], [np.nan, 0, 50, 50], [-np.inf, 0, np.inf, 50], [900, 900, 950, 950], [30, 30, 20, 9]]
+    )
+    scores = np.array([0.9, 0.9, 0.9, 0.9, np.nan])
+    with np.errstate(invalid="raise"):
+        found = to_detections(boxes, scores, DetectorConfig(), frame_of(bright(), 320, 240))
     assert [each.box for each in found] == [(10, 10, 60, 60)]
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -83,3 +85,13 @@ def test_a_card_that_stalls_holds_nobody_up_and_gets_the_latest(
     saver.save(100)
     assert saver.wait(60)
     assert folder.load("x") == 100
+
+
+def test_a_process_does_not_end_before_its_last_value_is_written(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time; from pathlib import Path; from edge_agender.state import LateSaver, StateFolder\n"
+        "os.fsync = lambda descriptor: time.sleep(0.3)\n"
+        "saver = LateSaver(StateFolder(Path(sys.argv[1])), 'x'); saver.save(1); saver.save(2)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert StateFolder(tmp_path).load("x") == 2

@@ -18,7 +18,9 @@ def to_detections(boxes: Array, scores: Array, config: DetectorConfig, frame: Fr
 
     `min_face_px` is the least height, in pixels of frame.full, of what the picture shows of a face.
     """
-    if not np.isfinite(boxes.sum() + scores.sum()):
+    with np.errstate(invalid="ignore", over="ignore"):
+        all_finite = np.isfinite(boxes.sum() + scores.sum())
+    if not all_finite:
         finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
         boxes, scores = boxes[finite], scores[finite]
     height, width = frame.full.shape[:2]

@@ -16,7 +16,6 @@ _VIDEO_MAJOR = 81
 _QUERYCAP = 0x80685600
 _CAPABILITY = struct.Struct("=16s32s32s6I")
 _CAPTURES, _CAPTURES_PLANES = 0x1, 0x1000
-_CONVERTS, _CONVERTS_PLANES = 0x8000, 0x4000
 # Of a Pi's own camera: these nodes can capture, but picamera2 has to drive them.
 _PI_DRIVERS = ("unicam", "rp1-cfe", "bcm2835-isp", "pispbe")
 _MOST_NAMED = 4
@@ -59,8 +58,8 @@ def ask(device: Path) -> Node | None:
     finally:
         os.close(descriptor)
     driver, card, _, _, _, can, *_ = _CAPABILITY.unpack(answer)
-    converts = can & (_CONVERTS | _CONVERTS_PLANES)
-    return Node(_text(card), _text(driver), bool(can & (_CAPTURES | _CAPTURES_PLANES)) and not converts)
+    # A codec has a bit of its own instead, which rules nothing out: some virtual cameras set it beside this one.
+    return Node(_text(card), _text(driver), bool(can & (_CAPTURES | _CAPTURES_PLANES)))
 
 
 def objection(device: Path) -> str | None:

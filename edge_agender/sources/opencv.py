@@ -111,7 +111,7 @@ class StreamSource(BaseSource):
         self._retry_s = _FIRST_RETRY_S
         self._next_s = 0.0
         self._recording: MediaClock | None = None
-        self._asked = self._shown = False
+        self._asked = self._shown = self._came = False
         self._reader: VideoReader | None = None
         if device is not None:
             self._open_device(Path(device))
@@ -126,7 +126,8 @@ class StreamSource(BaseSource):
                 continue
             picture = self._next_picture()
             if picture is not None:
-                self.restarts += self.problem is not None
+                self.restarts += self._came and self.problem is not None
+                self._came = True
                 self.healed(log, f"{self._name}: frames arrive again")
                 self._retry_s = _FIRST_RETRY_S
                 self._shown = True

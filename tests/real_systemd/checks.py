@@ -297,9 +297,7 @@ def check_stop(broker: Broker) -> None:
         anew(broker)
         took_s.append(_stop_s())
     say(f"      stopped in {', '.join(f'{each_s:.2f}' for each_s in took_s)} s")
-    if min(took_s) > STOP_S:
-        say("      this machine is too busy to do it in 2 s")
-    assert min(took_s) < 3 * STOP_S
+    assert min(took_s) <= STOP_S
     assert (show("Result"), show("ExecMainStatus")) == ("success", "0")
     wait_for("stopped", lambda: statuses(broker)[-1:] == ["stopped"])
 

@@ -20,6 +20,7 @@ WEBCAM_METADATA = ("uvcvideo", "HD Webcam: HD Webcam", 0x04A00000)
 DECODER = ("bcm2835-codec", "bcm2835-codec-decode", 0x04204000)
 SENSOR = ("unicam", "unicam", 0x05200001)
 ISP = ("bcm2835-isp", "bcm2835-isp-capture0", 0x05200001)
+LOOPBACK = ("v4l2 loopback", "Dummy", 0x05208003)
 
 
 def packed(driver: str, card: str, device_caps: int) -> bytes:
@@ -67,6 +68,8 @@ def test_a_codec_is_told_from_a_camera_and_the_cameras_are_named(
     )
     assert str(nodes.objection(Path("/dev/video3"))).startswith("HD Webcam HD Webcam (uvcvideo) takes no pictures")
     assert nodes.objection(Path("/dev/video2")) is None
+    plug(machine, tmp_path, video4=LOOPBACK)
+    assert nodes.objection(Path("/dev/video4")) is None
     # Frames of another kind of device come through these too, such as HDMI into the camera's socket.
     assert nodes.objection(Path("/dev/video0")) is None
     assert nodes.belongs_to_the_pi(Path("/dev/video0"))

@@ -52,6 +52,20 @@ def read_until(source: Source, grey: int) -> Frame:
         frame.release()
 
 
+def test_a_camera_that_is_late_at_first_was_not_restarted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "edge_agender.sources.opencv")
+    camera = NetworkCamera()
+    with watched(camera.uri, LONG_S) as (source, _):
+        reader = threading.Thread(target=lambda: read_until(source, 50))
+        reader.start()
+        wait_until(lambda: any("cannot be opened" in line for line in caplog.messages))
+        camera.shows(50)
+        with camera.on():
+            reader.join(60)
+            assert source.problem is None
+        assert source.restarts == 0
+
+
 def test_a_camera_that_goes_away_and_comes_back_is_followed_and_reported_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
