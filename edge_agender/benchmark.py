@@ -34,7 +34,7 @@ from edge_agender.outbox import Outbox
 from edge_agender.preprocess import small_luma
 from edge_agender.records import Frame
 from edge_agender.reporter import Reporter
-from edge_agender.settings import Config, GatingConfig
+from edge_agender.settings import MOST_PEOPLE, MOST_THREADS, Config, GatingConfig
 from edge_agender.sources import open_source
 from edge_agender.stages import STAGES, StageTimes
 
@@ -43,8 +43,6 @@ MOST_ROUNDS = 12
 STABLE_WITHIN = 0.03
 LIVE_SECONDS = 6.0
 LIVE_FACES = 2
-# As the settings have it.
-MOST_FACES, MOST_THREADS = 32, 8
 NO_GATING = GatingConfig(motion=False, cadence=False, estimates=False)
 # Stages that are not our own code at work: getting the picture, and scaling it and its faces.
 NOT_OURS = ("capture", "scale", "crop")
@@ -68,8 +66,8 @@ def audience_sizes(text: str | None) -> list[int]:
         sizes = [int(size) for size in (text or "0,1,4,16").split(",")]
     except ValueError:
         sizes = []
-    if not sizes or not all(0 <= size <= MOST_FACES for size in sizes):
-        raise UsageError(f"--faces {text}: give numbers from 0 to {MOST_FACES}, such as 0,1,4,16")
+    if not sizes or not all(0 <= size <= MOST_PEOPLE for size in sizes):
+        raise UsageError(f"--faces {text}: give numbers from 0 to {MOST_PEOPLE}, such as 0,1,4,16")
     return sizes
 
 
@@ -124,7 +122,7 @@ def machine(before: board.Reading, after: board.Reading) -> Machine:
         edge_agender=__version__,
         temperature_before_c=before.temperature_c,
         temperature_after_c=after.temperature_c,
-        throttled=None if throttling is None else throttling.now.any,
+        throttled=board.slowed_down(throttling),
     )
 
 

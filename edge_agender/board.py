@@ -105,6 +105,11 @@ def temperature_c(root: Path = ROOT) -> float | None:
     return None
 
 
+def slowed_down(throttling: Throttling | None) -> bool | None:
+    """Return whether any limit is at work now; None where the board tells of none."""
+    return None if throttling is None else throttling.now.any
+
+
 def throttling(root: Path = ROOT) -> Throttling | None:
     """Return what the Raspberry Pi's firmware reports, None on other boards."""
     for path in sorted((root / "sys/devices/platform").glob("*/*firmware*/get_throttled")):

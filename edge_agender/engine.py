@@ -119,7 +119,7 @@ class Engine:
         self._save_due_s = now_s + SAVE_EVERY_S
         self._alarms: dict[str, None] = {}
         self._source_progress_s = now_s
-        self._throttled = _throttled()
+        self._throttled = board.slowed_down(board.throttling())
         self._announce()
         self.fresh = False
 
@@ -312,7 +312,7 @@ class Engine:
             self._tell_health(now_s)
         if now_s >= self._save_due_s:
             self._save_due_s = now_s + SAVE_EVERY_S
-            self._throttled = _throttled()
+            self._throttled = board.slowed_down(board.throttling())
             self._saver.save(self.reporter.snapshot())
 
     def _tell_health(self, now_s: float) -> None:
@@ -328,8 +328,3 @@ class Engine:
         )
         self._sink.put(health_message(self._sender, sample, self._health_sequence))
         self._health_sequence += 1
-
-
-def _throttled() -> bool | None:
-    throttling = board.throttling()
-    return None if throttling is None else throttling.now.any

@@ -67,7 +67,7 @@ class HealthMeter:
             cpu_percent=None if share is None else 100 * share,
             memory_mb=None if reading.resident_bytes is None else reading.resident_bytes / 1e6,
             temperature_c=reading.temperature_c,
-            throttled=None if reading.throttling is None else reading.throttling.now.any,
+            throttled=board.slowed_down(reading.throttling),
             clock_synchronised=clock_synchronised(),
             broker_connects=link.connects if link else 0,
             outbox_waiting=outbox.live + outbox.durable if outbox else 0,

@@ -20,6 +20,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 # The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
 Answer = Annotated[float, Field(gt=0, le=20)]
+# What the demo shows at once, and threads of a network.
+MOST_PEOPLE, MOST_THREADS = 32, 8
 TOPIC, TOPIC_LEVEL = r"^[^+#/\x00][^+#\x00]*$", r"^[^+#/\x00\s]+$"
 Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=TOPIC)]
 TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=TOPIC_LEVEL)]
@@ -73,7 +75,7 @@ class ImagesConfig(Section):
 
 
 class DemoConfig(Section):
-    people: Annotated[int, Field(ge=0, le=32)] = 3
+    people: Annotated[int, Field(ge=0, le=MOST_PEOPLE)] = 3
     seed: int = 7
     pace: bool = True
     stay: bool = False
@@ -130,12 +132,12 @@ class DetectorConfig(Section):
     score_threshold: Fraction | None = None
     nms_iou: Fraction = 0.45
     min_face_px: Annotated[float, Field(ge=1)] = 16.0
-    threads: Annotated[int, Field(ge=1, le=8)] = 1
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
 
 
 class EstimatorConfig(Section):
     model: str = "agender-ssrnet"
-    threads: Annotated[int, Field(ge=1, le=8)] = 1
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
 
 
 class ModelsConfig(Section):

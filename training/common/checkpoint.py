@@ -27,6 +27,13 @@ class Average:
         torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], weight)
 
 
+def begin_with(path: Path, model: nn.Module, average: Average) -> None:
+    """Take the averaged weights of an earlier run; its schedule, optimizer and history stay behind."""
+    weights = torch.load(path, weights_only=False)["average"]
+    model.load_state_dict(weights)
+    average.model.load_state_dict(weights)
+
+
 def optimizer_of(model: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
     """Return an optimizer that lets weights decay, but neither biases nor norms."""
     decayed = [p for p in model.parameters() if p.ndim > 1]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.common.checkpoint import Average, cosine, optimizer_of, save
+from training.common.checkpoint import Average, begin_with, cosine, optimizer_of, save
 from training.common.progress import plot, show
 from training.detector.data import Labelled, Sampler, load, read_labels
 from training.detector.evaluate import score_scenes, torch_predictor
@@ -59,12 +59,6 @@ class Trainer:
         self.average.updates = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.used_s, self.history = state["step"], state["used_s"], state["history"]
-
-    def start_from(self, path: Path) -> None:
-        """Take the averaged weights of an earlier run; its schedule, optimizer and history stay behind."""
-        weights = torch.load(path, weights_only=False)["average"]
-        self.model.load_state_dict(weights)
-        self.average.model.load_state_dict(weights)
 
     def save(self) -> None:
         state: dict[str, Any] = {
@@ -180,7 +174,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     trainer = Trainer(args.out, options, shape)
     if args.start:
-        trainer.start_from(args.start)
+        begin_with(args.start, trainer.model, trainer.average)
     if args.resume:
         trainer.resume()
     trainer.run(Sampler(scenes, portraits, options.seed + trainer.step), held)

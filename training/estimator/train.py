@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.common.checkpoint import Average, cosine, optimizer_of, save
+from training.common.checkpoint import Average, begin_with, cosine, optimizer_of, save
 from training.common.progress import plot, show
 from training.estimator.data import Faces, Sampler, load
 from training.estimator.evaluate import score_network
@@ -107,12 +107,6 @@ class Trainer:
         self.average.updates = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.used_s, self.history = state["step"], state["used_s"], state["history"]
-
-    def start_from(self, path: Path) -> None:
-        """Take the averaged weights of an earlier run; its schedule, optimizer and history stay behind."""
-        weights = torch.load(path, weights_only=False)["average"]
-        self.model.load_state_dict(weights)
-        self.average.model.load_state_dict(weights)
 
     def save(self) -> None:
         save(
@@ -234,7 +228,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"SSR-Net: {macs / 1e6:.1f} M multiply-adds, {params} parameters; {len(faces)} people, {len(held)} held back")
     trainer = Trainer(args.out, options)
     if args.start:
-        trainer.start_from(args.start)
+        begin_with(args.start, trainer.model, trainer.average)
     if args.resume:
         trainer.resume()
     trainer.run(Sampler(faces, options.seed + trainer.step, COLLECTION_WEIGHTS), held)
