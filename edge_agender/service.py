@@ -20,6 +20,7 @@ from edge_agender.live import LiveState
 from edge_agender.live_feed import LiveFeed
 from edge_agender.orders import Orders
 from edge_agender.outbox import default_folder
+from edge_agender.resident import drop_start_up_code
 from edge_agender.settings import Config
 from edge_agender.sinks import open_sink
 from edge_agender.state import StateFolder
@@ -60,6 +61,7 @@ class Service:
             stack.callback(live.close)
             stack.enter_context(serve(self._config.web, live, credential("web-password")))
             give_back()
+            drop_start_up_code()
             notifier.ready(f"watching {self._config.source.kind}")
             self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
             notifier.stopping()
