@@ -1,25 +1,23 @@
-"""How glibc keeps memory: frames are large and short-lived; without bounds their holes stay in the heap for ever."""
+"""How glibc keeps memory: without a bound, every thread gets a heap of its own, and each keeps its holes for ever."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 
-# malloc.h
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-# Pictures and larger crops get pages of their own, which go back when they do. This is glibc's own limit, but fixed:
-# left alone, it rises with the first picture that is freed.
-_LARGE_BYTES = 128 * 1024
+_M_ARENA_MAX = -8  # malloc.h
 
 
-def keep_small() -> bool:
-    """Bound what the allocator holds back; False where the C library is another. Call it before threads start."""
+def share_one_heap() -> bool:
+    """Let all threads allocate from one heap; False where the C library is another. Call it before threads start.
+
+    The rest is glibc's own: it learns how large the pictures are and takes them from the heap again and again, where
+    pages of their own would cost the kernel a thousand faults a frame.
+    """
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1) == 1)
     except (AttributeError, OSError):
         return False
-    options = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _LARGE_BYTES), (_M_TRIM_THRESHOLD, _LARGE_BYTES))
-    return all(mallopt(option, value) == 1 for option, value in options)
 
 
 def give_back() -> None:

@@ -28,13 +28,11 @@ class MotionGate:
         self._follow_s = follow_s
         self._background: NDArray[np.float32] | None = None
         self._last_s = 0.0
-        self.mean_luma = 0.0
 
     def moved(self, small: Picture, now_s: float) -> bool:
         """Compare a luma picture (h, w) with the background and let the background follow it."""
         means = resize(small, GRID)
         grid = means.astype(np.float32)
-        self.mean_luma = cv2.mean(means)[0]
         forget(means, small)
         background = self._background
         if background is None:
@@ -61,12 +59,9 @@ class Cadence:
         self._gate = MotionGate(config.motion_luma)
         self._last_detection_s = float("-inf")
         self._pending_motion = False
+        self.mean_luma = 0.0
         self.frames = 0
         self.detections = 0
-
-    @property
-    def mean_luma(self) -> float:
-        return self._gate.mean_luma
 
     def due(self, small: Picture, now_s: float, *, people: bool) -> bool:
         """True where this frame should be searched for faces. `people`: somebody is being tracked.
@@ -74,8 +69,9 @@ class Cadence:
         `now_s` must not run backwards.
         """
         self.frames += 1
+        self.mean_luma = cv2.mean(small)[0]
         # Motion in a frame that was passed over still counts: the next one due is searched because of it.
-        self._pending_motion |= self._gate.moved(small, now_s)
+        self._pending_motion |= self._config.motion and self._gate.moved(small, now_s)
         # Half a millisecond of grace: frames of a 15 Hz camera do not come 66.667 ms apart to the microsecond.
         if now_s - self._last_detection_s < self._interval_s(people) - 0.0005:
             return False

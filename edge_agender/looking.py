@@ -8,67 +8,93 @@ this does, and on what it fails: a head tilted to the shoulder counts as turned.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from edge_agender.preprocess import forget, remargined, resize
+from edge_agender.preprocess import remargined, resize
 from edge_agender.records import Array, Picture
 
 # All in pixels of a 64x64 crop with the shipped estimator's margin, in which a face is about 46 high. Chosen on a video
 # of a turning head: the frontal frame that is least alike has 0.56, the turned one that is most alike 0.35.
 MARGIN = 0.2
-_SIZE_PX = 64
-_ROWS = slice(15, 53)
+SIZE_PX = 64
+_TOP_PX, _BOTTOM_PX = 15, 53
 _HALF_WIDTH_PX = 13
 _SHIFT_PX = 3
 _CONTRAST_PX = 11
 # Noise of a camera in the dark, in luma: what varies less than this is no feature.
 _NOISE_LUMA = 4.0
+# What is compared lies this far from the middle at most; two filters, one after the other, see a window's width more.
+_REACH_PX = _HALF_WIDTH_PX + _SHIFT_PX
+_AROUND_PX = _CONTRAST_PX - 1
+_ROWS = slice(_TOP_PX - _AROUND_PX, _BOTTOM_PX + _AROUND_PX)
+_COLUMNS = slice(SIZE_PX // 2 - _REACH_PX - _AROUND_PX, SIZE_PX // 2 + _REACH_PX + _AROUND_PX)
 
 
-def _halves() -> tuple[Array, Array]:
-    """Return places in a flat crop (axes, pixels): left of each axis, as a mirror there shows it, and right of it."""
-    rows = np.arange(_SIZE_PX)[_ROWS, None] * _SIZE_PX
-    axes = _SIZE_PX // 2 + np.arange(-_SHIFT_PX, _SHIFT_PX + 1)[:, None, None]
+def _pairs() -> Array:
+    """Return places in a flat table of products of columns, (3, axes, pairs): left by right, left and right squared."""
+    axes = _REACH_PX + np.arange(-_SHIFT_PX, _SHIFT_PX + 1)[:, None]
     away = np.arange(_HALF_WIDTH_PX)
-    left, right = ((rows + columns).reshape(len(axes), -1) for columns in (axes - 1 - away, axes + away))
-    return left, right
+    left, right, width = axes - 1 - away, axes + away, 2 * _REACH_PX
+    return np.stack([left * width + right, left * width + left, right * width + right])
 
 
-_LEFT, _RIGHT = _halves()
+_PAIRS = _pairs()
 
 
-def frontalness(crop_luma: Picture, margin: float = MARGIN) -> float:
-    """Return 0 (turned away) to 1 (mirror-symmetric) for the luma of a face's crop (n, n), as crop_face cuts it."""
-    centred = remargined(crop_luma, margin, MARGIN)
-    sized = resize(centred, (_SIZE_PX, _SIZE_PX))
-    even = _even_light(sized)
-    # No place is outside: "clip" spares the check.
-    left, right = even.take(_LEFT, mode="clip"), even.take(_RIGHT, mode="clip")
-    products = zip(_dot(left, right), _dot(left, left), _dot(right, right), strict=True)
-    best = max(alike / math.sqrt(one * other) if one * other > 0 else 0.0 for alike, one, other in products)
-    for between in (even, left, right):
+def face_lumas(crops: Sequence[Picture], margin: float) -> Picture:
+    """Return the luma of faces' crops (n, n, 3), cut with that margin, as `frontalness` wants it: (faces, 64, 64)."""
+    lumas = np.empty((len(crops), SIZE_PX, SIZE_PX), np.uint8)
+    for crop, luma in zip(crops, lumas, strict=True):
+        if margin == MARGIN and len(crop) == SIZE_PX:
+            cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY, dst=luma)
+        else:
+            grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+            centred = remargined(grey, margin, MARGIN)
+            sized = resize(centred, (SIZE_PX, SIZE_PX))
+            luma[:] = sized
+            for between in (grey, centred, sized):
+                between.fill(0)
+    return lumas
+
+
+def frontalness(lumas: Picture) -> list[float]:
+    """Return 0 (turned away) to 1 (mirror-symmetric) for each of some faces, as face_lumas gives them."""
+    even = _even_light(lumas)
+    middle = even[:, _AROUND_PX:-_AROUND_PX, _AROUND_PX:-_AROUND_PX]
+    # Every column by every other, rows summed up: the halves about any axis are among these products.
+    products = middle.transpose(0, 2, 1) @ middle
+    sums = products.reshape(len(lumas), -1).take(_PAIRS, axis=1).sum(axis=3)
+    for between in (even, products):
         between.fill(0)
-    forget(sized, crop_luma)
-    forget(centred, crop_luma)
+    return [_most_alike(*face) for face in sums.tolist()]
+
+
+def _most_alike(alike: Sequence[float], left: Sequence[float], right: Sequence[float]) -> float:
+    """Return the correlation, 0..1, at the axis where it is highest."""
+    by_axis = zip(alike, left, right, strict=True)
+    best = max(both / math.sqrt(one * other) if one * other > 0 else 0.0 for both, one, other in by_axis)
     return min(max(best, 0.0), 1.0)
 
 
-def _even_light(luma: Picture) -> Array:
-    """Local contrast in units of its local deviation, so that light from one side makes no difference."""
+def _even_light(lumas: Picture) -> Array:
+    """Local contrast in units of its local deviation, so that light from one side makes no difference.
+
+    Of the part that counts and its surroundings, one face below the other: what a filter sees of the next face is
+    part of the surroundings only.
+    """
+    part = lumas[:, _ROWS, _COLUMNS].astype(np.float32)
+    detail = part.reshape(-1, part.shape[2])
     near = (_CONTRAST_PX, _CONTRAST_PX)
-    detail = luma.astype(np.float32)
-    around: Array = cv2.blur(detail, near, borderType=cv2.BORDER_REPLICATE)
-    detail -= around
-    cv2.sqrBoxFilter(detail, cv2.CV_32F, near, dst=around, borderType=cv2.BORDER_REPLICATE)
-    np.sqrt(np.maximum(around, 0, out=around), out=around)
-    around += _NOISE_LUMA
-    detail /= around
+    around = cv2.blur(detail, near)
+    cv2.subtract(detail, around, dst=detail)
+    cv2.sqrBoxFilter(detail, cv2.CV_32F, near, dst=around)
+    # Running sums leave a little less than nothing where nothing is.
+    cv2.max(around, 0.0, dst=around)  # type: ignore[call-overload]  # it takes numbers
+    cv2.sqrt(around, dst=around)
+    cv2.add(around, _NOISE_LUMA, dst=around)  # type: ignore[call-overload]
+    cv2.divide(detail, around, dst=detail)
     around.fill(0)
-    return detail
-
-
-def _dot(a: Array, b: Array) -> list[float]:
-    products: list[float] = np.einsum("ap,ap->a", a, b).tolist()
-    return products
+    return part

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
-import numpy as np
-
 from edge_agender.gating import Cadence
-from edge_agender.looking import frontalness
+from edge_agender.looking import face_lumas, frontalness
 from edge_agender.preprocess import crop_face, mirrored
 from edge_agender.quality import detail, sharpness
 from edge_agender.records import Detection, Estimate, Face, Frame, Picture
@@ -137,11 +134,11 @@ class Pipeline:
     def _judge(self, seen: Sequence[Track], crops: Sequence[Picture]) -> list[float]:
         """Return each crop's quality; note which way the faces look, and for whoever aims, in what light."""
         with self.times.measure("judge"):
-            sharp = [sharpness(crop) for crop in crops]
-            for track, crop in zip(seen, crops, strict=True):
-                luma = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
-                track.frontal = frontalness(luma, self._estimator.crop_margin)
-                _overwrite([luma])
+            lumas = face_lumas(crops, self._estimator.crop_margin)
+            sharp = sharpness(lumas)
+            for track, frontal in zip(seen, frontalness(lumas), strict=True):
+                track.frontal = frontal
+            lumas.fill(0)
             qualities = [detail(track.found, track.score) * each for track, each in zip(seen, sharp, strict=True)]
         if self.aiming:
             self.conditions = {

@@ -22,13 +22,15 @@ def resize(image: Picture, size: tuple[int, int]) -> Picture:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         even = image.shape[1] % 2 == image.shape[0] % 2 == 0
         halved = cv2.resize(image, half, interpolation=cv2.INTER_AREA if even else cv2.INTER_LINEAR)
-        forget(image, given)
+        if image is not given:
+            image.fill(0)
         image = np.asarray(halved, np.uint8)
     if image.shape[1::-1] == (width, height):
         return image
     shrinks = image.shape[1] > width or image.shape[0] > height
     out = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    forget(image, given)
+    if image is not given:
+        image.fill(0)
     return np.asarray(out, np.uint8)
 
 

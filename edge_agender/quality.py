@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import cv2
 
-from edge_agender.preprocess import forget, resize
 from edge_agender.records import Box, Picture
 
 # The network sees 64 pixels; a face of this many, about a crop's side less its margin, loses nothing by scaling.
 FULL_DETAIL_PX = 48.0
-# An estimator may want larger crops, in which the same face has softer edges.
-_SIZE_PX = (64, 64)
 # Variance of the Laplacian of such a crop: faces in focus lie well above, motion blur halves a crop's worth below.
 SHARP_VARIANCE = 120.0
 
@@ -21,13 +18,10 @@ def detail(box: Box, score: float) -> float:
     return min(side_px / FULL_DETAIL_PX, 1.0) ** 2 * score
 
 
-def sharpness(crop_bgr: Picture) -> float:
-    """Return 0.5 for a blurred crop (n, n, 3) up to 1 for a sharp one."""
-    sized = resize(crop_bgr, _SIZE_PX)
-    green = cv2.extractChannel(sized, 1)
-    edges = cv2.Laplacian(green, cv2.CV_16S)
-    _, deviation = cv2.meanStdDev(edges)
-    green.fill(0)
+def sharpness(lumas: Picture) -> list[float]:
+    """Return 0.5 (blurred) to 1 (sharp) for each of some faces, as looking.face_lumas gives them."""
+    # One below the other: a border row compares itself with the next face, and is left out.
+    edges = cv2.Laplacian(lumas.reshape(-1, lumas.shape[2]), cv2.CV_16S).reshape(lumas.shape)
+    deviations = [cv2.meanStdDev(each[1:-1])[1][0, 0] for each in edges]
     edges.fill(0)
-    forget(sized, crop_bgr)
-    return 0.5 + 0.5 * min(float(deviation[0, 0]) ** 2 / SHARP_VARIANCE, 1.0)
+    return [0.5 + 0.5 * min(float(deviation) ** 2 / SHARP_VARIANCE, 1.0) for deviation in deviations]

@@ -12,7 +12,7 @@ from types import FrameType
 
 import cv2
 
-from edge_agender.allocator import give_back, keep_small
+from edge_agender.allocator import give_back, share_one_heap
 from edge_agender.engine import Engine, sender_of
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.hardening import close_memory
@@ -45,7 +45,7 @@ class Service:
 
     def run(self) -> None:
         """Open everything, work until stopped, close everything in reverse order."""
-        keep_small()
+        share_one_heap()
         close_memory()
         _limit_threads(self._config)
         with ExitStack() as stack:

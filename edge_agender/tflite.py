@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -108,22 +108,30 @@ class Network:
             raise ModelError(f"{name}: has {len(inputs)} inputs, expected one picture")
         self.input = _tensor(inputs[0]["name"], inputs[0])
         self.outputs: Mapping[str, Tensor] = MappingProxyType(_named_outputs(self._interpreter))
-        self._blank = np.zeros(self.input.shape, self.input.dtype)
+        # A function: what it returns must be gone before the interpreter runs.
+        self._place = self._interpreter.tensor(self.input.index)
+        self._indices = [(name, tensor.index) for name, tensor in self.outputs.items()]
 
     def run(self, value: Array) -> dict[str, Array]:
-        """Run once over an array of the input's shape and type; return each output as it is stored.
+        """Run once over an array of the input's shape and type; return each output as it is stored."""
+        if value.shape != self.input.shape or value.dtype != self.input.dtype:
+            raise ModelError(f"{self._name}: given {_kind(value)}, it takes {_kind(self.input)}")
+        return self.feed(lambda place: np.copyto(place, value))
 
-        The arrays are copies: a view into the interpreter would change, or dangle, with its next run. The interpreter's
-        own copy of the input is overwritten afterwards: it is a picture.
+    def feed(self, fill: Callable[[Array], None]) -> dict[str, Array]:
+        """Run once over what `fill` writes into the interpreter's own input; return each output as it is stored.
+
+        `fill` must not keep the array. The outputs are copies: a view into the interpreter would change, or dangle,
+        with its next run. The input is overwritten afterwards: it is a picture.
         """
+        fill(self._place())
         try:
-            self._interpreter.set_tensor(self.input.index, value)
             self._interpreter.invoke()
+            return {name: self._interpreter.get_tensor(index) for name, index in self._indices}
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{self._name}: {_one_line(error)}") from None
-        outputs = {name: self._interpreter.get_tensor(tensor.index) for name, tensor in self.outputs.items()}
-        self._interpreter.set_tensor(self.input.index, self._blank)
-        return outputs
+        finally:
+            self._place().fill(0)
 
     def operators(self) -> list[str]:
         """Return the operators that run, in order; DELEGATE stands for those that XNNPACK took over."""
@@ -176,6 +184,10 @@ def _tensor(name: str, details: Mapping[str, Any]) -> Tensor:
     scale, zero_point = details["quantization"]
     shape = tuple(int(size) for size in details["shape"])
     return Tensor(name, int(details["index"]), shape, np.dtype(details["dtype"]), float(scale), int(zero_point))
+
+
+def _kind(array: Array | Tensor) -> str:
+    return f"{array.dtype}{list(array.shape)}"
 
 
 def _one_line(error: Exception) -> str:

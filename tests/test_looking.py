@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_agender import looking
-from edge_agender.looking import MARGIN, frontalness
+from edge_agender.looking import MARGIN, face_lumas, frontalness
 from edge_agender.models import find_model
 from edge_agender.preprocess import crop_face
 from edge_agender.records import Array, Box, Picture
@@ -58,21 +58,17 @@ def head_turn() -> list[Picture]:
     return frames
 
 
-def luma_crop(frame: Picture, box: Box, size: int, margin: float) -> Picture:
-    return np.asarray(cv2.cvtColor(crop_face(frame, box, size, margin), cv2.COLOR_BGR2GRAY), np.uint8)
-
-
 def measured(
     frames: list[Picture], shift: float = 0.0, grow: float = 0.0, size: int = 64, margin: float = MARGIN
 ) -> list[float]:
     """Frontalness of every frame, its box shifted and grown by parts of its height."""
-    values = []
+    crops = []
     for frame, (corners, _) in zip(frames, LABELS, strict=True):
         box = Box(*map(float, corners))
         by, wider = shift * box.height, grow * box.height / 2
         box = Box(box.x1 + by - wider, box.y1 - wider, box.x2 + by + wider, box.y2 + wider)
-        values.append(frontalness(luma_crop(frame, box, size, margin), margin))
-    return values
+        crops.append(crop_face(frame, box, size, margin))
+    return frontalness(face_lumas(crops, margin))
 
 
 def test_the_constants_are_for_crops_as_the_shipped_estimator_wants_them() -> None:
@@ -114,34 +110,47 @@ def pattern(seed: int = 1) -> Picture:
     return np.asarray(np.hstack([half, half[:, ::-1]]), np.uint8)
 
 
+def frontal(luma: Picture) -> float:
+    """Frontalness of one face, cut with the shipped margin."""
+    (value,) = frontalness(face_lumas([np.asarray(cv2.merge([luma] * 3), np.uint8)], MARGIN))
+    return value
+
+
+def test_faces_are_measured_alike_alone_and_among_others(head_turn: list[Picture]) -> None:
+    boxes = [Box(*map(float, corners)) for corners, _ in LABELS]
+    crops = [crop_face(frame, box, 64, MARGIN) for frame, box in zip(head_turn, boxes, strict=True)]
+    alone = [frontalness(face_lumas([crop], MARGIN))[0] for crop in crops]
+    assert frontalness(face_lumas(crops, MARGIN)) == pytest.approx(alone, abs=1e-5)
+
+
 def test_a_mirror_image_is_frontal_wherever_its_axis_is_within_the_jitter() -> None:
     symmetric = pattern()
-    assert frontalness(symmetric) > 0.95
+    assert frontal(symmetric) > 0.95
     for shift in (-3, 3):
-        assert frontalness(np.roll(symmetric, shift, axis=1)) > 0.9
-    assert frontalness(np.roll(symmetric, 12, axis=1)) < 0.5
+        assert frontal(np.roll(symmetric, shift, axis=1)) > 0.9
+    assert frontal(np.roll(symmetric, 12, axis=1)) < 0.5
 
 
 def test_light_from_one_side_makes_no_difference() -> None:
     shade = np.linspace(0.4, 1.2, 64)[None]
     shaded = np.asarray(np.clip(pattern() * shade, 0, 255), np.uint8)
-    assert frontalness(shaded) == pytest.approx(frontalness(pattern()), abs=0.15)
+    assert frontal(shaded) == pytest.approx(frontal(pattern()), abs=0.15)
 
 
 def test_unlike_halves_are_not() -> None:
     left, right = pattern(1), pattern(2)
-    assert frontalness(np.hstack([left[:, :32], right[:, 32:]])) < 0.4
+    assert frontal(np.hstack([left[:, :32], right[:, 32:]])) < 0.4
 
 
 @pytest.mark.parametrize("luma", [0, 128, 255])
 def test_a_blank_crop_looks_nowhere(luma: int) -> None:
-    assert frontalness(np.full((64, 64), luma, np.uint8)) == 0.0
+    assert frontal(np.full((64, 64), luma, np.uint8)) == 0.0
 
 
 @pytest.mark.parametrize("size", [32, 96, 224])
 def test_crops_of_other_networks_are_measured_alike(size: int) -> None:
     resized = np.asarray(cv2.resize(pattern(), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-    assert frontalness(resized) > 0.85
+    assert frontal(resized) > 0.85
 
 
 @pytest.mark.parametrize(("size", "margin"), [(64, MARGIN), (64, 0.0), (96, 0.1), (224, 0.4)])
@@ -155,19 +164,23 @@ def test_what_was_derived_from_a_face_is_overwritten_and_the_crop_is_not(
 
         def call(*args: object, **options: object) -> object:
             result = work(*args, **options)
-            made.extend(each for each in (*args, result) if isinstance(each, np.ndarray))
+            given = (*args, *options.values(), result)
+            made.extend(each for each in given if isinstance(each, np.ndarray))
             return result
 
         monkeypatch.setattr(module, name, call)
 
-    for name in ("copyMakeBorder", "resize", "blur", "sqrBoxFilter"):
+    for name in ("cvtColor", "copyMakeBorder", "resize", "blur", "sqrBoxFilter"):
         note(cv2, name)
-    for name in ("_even_light", "_dot"):
-        note(looking, name)
-    luma = np.random.default_rng(5).integers(1, 256, (size, size), np.uint8)
-    before = luma.copy()
-    assert frontalness(luma, margin) > 0
-    assert (luma == before).all()
-    between = [each for each in made if not np.may_share_memory(each, luma)]
-    assert len(between) >= 8
+    note(looking, "_even_light")
+    crop = np.random.default_rng(5).integers(1, 256, (size, size, 3), np.uint8)
+    before = crop.copy()
+    lumas = face_lumas([crop], margin)
+    kept = lumas.copy()
+    (value,) = frontalness(lumas)
+    assert value > 0
+    assert (crop == before).all()
+    assert (lumas == kept).all()
+    between = [each for each in made if not any(np.may_share_memory(each, other) for other in (crop, lumas))]
+    assert len(between) >= 5
     assert not any(each.any() for each in between)

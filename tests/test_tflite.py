@@ -64,6 +64,12 @@ def test_an_input_of_the_wrong_shape_or_type_is_refused(value):
         Network(tiny_models.colour_means()).run(value)
 
 
+def test_an_input_can_be_written_in_place():
+    network = Network(tiny_models.colour_means())
+    for value in (3, 5):
+        assert network.feed(lambda place, value=value: place.fill(value))["means"].tolist() == [[value] * 3]
+
+
 def test_nan_is_handed_on_for_the_estimator_to_judge():
     outputs = Network(tiny_models.roots()).run(np.full((1, 8, 8, 3), -1, np.float32))
     assert np.isnan(outputs["means"]).all()

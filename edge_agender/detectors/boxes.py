@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from itertools import compress
+
 import cv2
-import numpy as np
 
 from edge_agender.geometry import clip
-from edge_agender.records import Array, Box, Detection, Frame
+from edge_agender.records import Box, Detection, Frame
 from edge_agender.settings import DetectorConfig
 
 # Candidates that are compared, best first, so that noise cannot make one frame quadratically dear.
 MOST_CANDIDATES = 300
 
 
-def to_detections(boxes: Array, scores: Array, config: DetectorConfig, frame: Frame) -> list[Detection]:
-    """Return the boxes (n, 4), corners in pixels of frame.full, that stand: finite, inside, tall enough, not doubled.
+def to_detections(
+    boxes: Sequence[Sequence[float]], scores: Sequence[float], config: DetectorConfig, frame: Frame
+) -> list[Detection]:
+    """Return the boxes, corners in pixels of frame.full, that stand: finite, inside, tall enough, not doubled.
 
-    `min_face_px` is the least height, in pixels of frame.full, of what the picture shows of a face.
+    `min_face_px` is the least height, in pixels of frame.full, of what the picture shows of a face. Plain numbers: for
+    the few boxes of a frame, arrays would cost more than the arithmetic.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        all_finite = np.isfinite(boxes.sum() + scores.sum())
-    if not all_finite:
-        finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-        boxes, scores = boxes[finite], scores[finite]
+    if not math.isfinite(sum(map(sum, boxes)) + sum(scores)):
+        finite = [math.isfinite(sum(box) + score) for box, score in zip(boxes, scores, strict=True)]
+        boxes, scores = list(compress(boxes, finite)), list(compress(scores, finite))
     height, width = frame.full.shape[:2]
     found = []
     for place in suppress(boxes, scores, config.nms_iou):
-        box = clip(Box(*boxes[place].tolist()), width, height)
+        box = clip(Box(*boxes[place]), width, height)
         if box is not None and box.height >= config.min_face_px:
-            found.append(Detection(box, min(float(scores[place]), 1.0)))
+            found.append(Detection(box, min(scores[place], 1.0)))
     return found
 
 
-def suppress(boxes: Array, scores: Array, max_iou: float, limit: int = MOST_CANDIDATES) -> list[int]:
-    """Return the boxes (n, 4) that stay, best first: none overlaps a better one by more than `max_iou`.
+def suppress(
+    boxes: Sequence[Sequence[float]], scores: Sequence[float], max_iou: float, limit: int = MOST_CANDIDATES
+) -> list[int]:
+    """Return the places of the boxes, corners, that stay, best first: none overlaps a better one by over `max_iou`.
 
     Greedy non-maximum suppression among the `limit` best; a score of 0 or less never stays.
     """
-    sized = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxes(sized, scores, 0.0, max_iou, top_k=limit)  # type: ignore[arg-type]  # it takes arrays
-    return [int(place) for place in kept]
+    sized = [(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in boxes]
+    return list(cv2.dnn.NMSBoxes(sized, scores, 0.0, max_iou, top_k=limit))

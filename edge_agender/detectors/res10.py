@@ -32,4 +32,4 @@ class Res10Detector:
         rows = rows[rows[:, 2] >= self._least]
         height, width = frame.full.shape[:2]
         boxes = rows[:, 3:7].astype(float) * np.asarray([width, height, width, height])
-        return to_detections(boxes, rows[:, 2].astype(float), self._config, frame)
+        return to_detections(boxes.tolist(), rows[:, 2].tolist(), self._config, frame)
