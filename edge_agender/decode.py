@@ -49,26 +49,32 @@ def expectation(probabilities: Sequence[float], years: Sequence[float]) -> tuple
 
 
 def stagewise(
-    probabilities: Sequence[Sequence[float]],
-    offsets: Sequence[Sequence[float]],
-    deltas: Sequence[Sequence[float]],
+    probabilities: Sequence[float],
+    offsets: Sequence[float],
+    deltas: Sequence[float],
+    bins: Sequence[int],
     range_years: float = 101.0,
     lambda_offset: float = 1.0,
     lambda_delta: float = 1.0,
 ) -> tuple[float, float]:
     """Return an age and its standard deviation from the stages of a soft stagewise regression (Yang et al. 2018).
 
-    Stage k has probabilities (s_k,) over bins, offsets (s_k,) that shift the bins, and a delta that narrows them. The
-    deviation takes the stages as independent, which makes it a lower bound. Probabilities need not sum to one.
+    Stage k has bins[k] probabilities and as many offsets that shift its bins, one stage after the other, and a delta
+    that narrows them. The deviation takes the stages as independent, which makes it a lower bound. Probabilities need
+    not sum to one.
     """
-    width, years, variance = range_years, 0.0, 0.0
-    for weights, shifts, (delta,) in zip(probabilities, offsets, deltas, strict=True):
+    width, years, variance, first = range_years, 0.0, 0.0, 0
+    for count, delta in zip(bins, deltas, strict=True):
         # A delta of -1 would make the bins infinitely wide; training holds it to the same limit.
-        width /= len(weights) * max(1.0 + lambda_delta * delta, MIN_STRETCH)
-        places = [bin + lambda_offset * shift for bin, shift in enumerate(shifts)]
-        total = max(sum(weights), 1e-6)
-        mean = sum(weight * place for weight, place in zip(weights, places, strict=True)) / total
-        square = sum(weight * place * place for weight, place in zip(weights, places, strict=True)) / total
+        width /= count * max(1.0 + lambda_delta * delta, MIN_STRETCH)
+        total = mean = square = 0.0
+        for bin in range(count):
+            weight, place = probabilities[first + bin], bin + lambda_offset * offsets[first + bin]
+            total += weight
+            mean += weight * place
+            square += weight * place * place
+        total = max(total, 1e-6)
+        mean, square, first = mean / total, square / total, first + count
         years += mean * width
         variance += max(square - mean * mean, 0.0) * width * width
     return years, math.sqrt(variance)

@@ -83,14 +83,18 @@ def read_age(tensors: Numbers, spec: AgeOutput) -> tuple[float, float]:
 
 def read_stages(tensors: Numbers, spec: StagewiseOutput) -> tuple[float, float]:
     """Return years and their deviation from SSR-Net's stages."""
-    weights, shifts, deltas = (
-        [_find(tensors, name) for name in names] for names in (spec.probabilities, spec.offsets, spec.deltas)
+    values = _values(tensors, spec)
+    _expect(values, spec.count, spec.tensor)
+    bins = sum(spec.bins)
+    return decode.stagewise(
+        values[:bins],
+        values[bins : 2 * bins],
+        values[2 * bins :],
+        spec.bins,
+        spec.range_years,
+        spec.lambda_offset,
+        spec.lambda_delta,
     )
-    for bins, offsets, name in zip(weights, shifts, spec.offsets, strict=True):
-        _expect(offsets, len(bins), name)
-    for delta, name in zip(deltas, spec.deltas, strict=True):
-        _expect(delta, 1, name)
-    return decode.stagewise(weights, shifts, deltas, spec.range_years, spec.lambda_offset, spec.lambda_delta)
 
 
 def read_deviation(tensors: Numbers, spec: DeviationOutput) -> float:

@@ -126,21 +126,22 @@ class GenderOutput(OutputSpec):
     temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
 
 
-class StagewiseOutput(Part):
-    """SSR-Net's stages as separate tensors, for a network that leaves the last sum to the reader (Yang et al. 2018)."""
+class StagewiseOutput(OutputSpec):
+    """SSR-Net's stages, for a network that leaves the last sum to the reader (Yang et al. 2018).
 
-    probabilities: Annotated[tuple[TensorName, ...], Field(min_length=1, max_length=8)]
-    offsets: Annotated[tuple[TensorName, ...], Field(min_length=1, max_length=8)]
-    deltas: Annotated[tuple[TensorName, ...], Field(min_length=1, max_length=8)]
+    The tensor holds the probabilities of each stage's bins, then the offsets of each stage's bins, then a delta a
+    stage. `bins` has the number of bins of each stage.
+    """
+
+    bins: Annotated[tuple[Annotated[int, Field(ge=2, le=101)], ...], Field(min_length=1, max_length=8)]
     range_years: Annotated[float, Field(gt=0, le=200)] = 101.0
     lambda_offset: float = 1.0
     lambda_delta: float = 1.0
 
-    @model_validator(mode="after")
-    def complete(self) -> StagewiseOutput:
-        if not len(self.probabilities) == len(self.offsets) == len(self.deltas):
-            raise ValueError("probabilities, offsets and deltas name as many tensors each")
-        return self
+    @property
+    def count(self) -> int:
+        """Return how many numbers the tensor holds."""
+        return 2 * sum(self.bins) + len(self.bins)
 
 
 class Outputs(Part):
@@ -151,9 +152,8 @@ class Outputs(Part):
 
     def tensors(self) -> set[str]:
         """Return the names of all tensors that are read."""
-        names = {part.tensor for part in (self.age, self.age_sd, self.gender) if part and part.tensor}
-        stages = self.age_stages
-        return names | (set(stages.probabilities + stages.offsets + stages.deltas) if stages else set())
+        parts = (self.age, self.age_stages, self.age_sd, self.gender)
+        return {part.tensor for part in parts if part and part.tensor}
 
 
 class Level(Part):

@@ -17,7 +17,7 @@ from edge_agender.model_spec import InputSpec, ModelSpec, NetworkSpec
 from edge_agender.models import read_verified
 from edge_agender.preprocess import forget
 from edge_agender.records import Array, Picture
-from edge_agender.tflite import Network, Numbers, Tensor, dequantize, quantize
+from edge_agender.tflite import Network, Tensor, dequantize, quantize
 
 
 class Runner(Protocol):
@@ -32,13 +32,12 @@ class TfliteRunner:
     def __init__(self, network: Network, spec: InputSpec) -> None:
         self._network, self._spec = network, spec
         self._encode = encoder(network.input, spec) if spec.fixed_scale else None
-        self._numbers = Numbers(network.outputs)
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         return {name: dequantize(array, self._network.outputs[name]) for name, array in self._run(picture).items()}
 
     def numbers(self, picture: Picture) -> dict[str, list[float]]:
-        return self._numbers(self._run(picture))
+        return {name: array.ravel().tolist() for name, array in self.feed(picture).items()}
 
     def _run(self, picture: Picture) -> dict[str, Array]:
         if self._encode is None:

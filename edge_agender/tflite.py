@@ -21,8 +21,6 @@ from edge_agender.errors import ModelError
 from edge_agender.records import Array
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
-# Numbers in all outputs together; above, joining them would copy more than it saves.
-_SMALL = 1024
 # What XNNPACK says of itself on stderr each time; it has no switch for it.
 _CHATTER = (b"INFO: Created TensorFlow Lite", b"INFO: Initialized TensorFlow Lite")
 
@@ -59,32 +57,6 @@ def dequantize(stored: Array, tensor: Tensor) -> Array:
     values: Array = np.subtract(stored, tensor.zero_point, dtype=np.float32)
     values *= np.float32(tensor.scale)
     return values
-
-
-class Numbers:
-    """Reads all outputs of a network at once: for many small arrays, calls cost more than arithmetic."""
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._tensors = tensors
-        sizes = [int(np.prod(tensor.shape)) for tensor in tensors.values()]
-        same = len({tensor.dtype for tensor in tensors.values()}) == 1
-        self._joint = same and all(tensor.quantized for tensor in tensors.values()) and sum(sizes) <= _SMALL
-        self._zero, self._scale = (
-            np.repeat(np.array([getattr(tensor, name) for tensor in tensors.values()], np.float32), sizes)
-            for name in ("zero_point", "scale")
-        )
-        ends = np.cumsum(sizes).tolist()
-        self._parts = [(name, slice(end - size, end)) for name, size, end in zip(tensors, sizes, ends, strict=True)]
-
-    def __call__(self, stored: Mapping[str, Array]) -> dict[str, list[float]]:
-        """Return what the arrays that `Network.run` returned stand for, flat, by name."""
-        if not self._joint:
-            return {name: dequantize(array, self._tensors[name]).ravel().tolist() for name, array in stored.items()}
-        values = np.concatenate([stored[name] for name in self._tensors], axis=None).astype(np.float32)
-        values -= self._zero
-        values *= self._scale
-        numbers: list[float] = values.tolist()
-        return {name: numbers[part] for name, part in self._parts}
 
 
 class Network:

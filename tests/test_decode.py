@@ -24,37 +24,35 @@ def test_expectation_of_nothing_is_nan(probabilities):
 
 def test_stagewise_follows_the_articles_sum():
     # Three stages of three bins: a width of 101/3, then 101/9, then 101/27 years.
-    third = [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
-    none = [[0.0] * 3] * 3
-    years, sd = decode.stagewise(third, none, [[0.0]] * 3)
+    probabilities = [0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+    years, sd = decode.stagewise(probabilities, [0.0] * 9, [0.0] * 3, (3, 3, 3))
     assert years == pytest.approx(101 / 3 + 2 * 101 / 9)
     assert sd == pytest.approx(0)
 
 
 def test_stagewise_offsets_shift_bins_and_deltas_narrow_them():
-    years, _ = decode.stagewise([[0.0, 1.0]], [[0.0, 0.5]], [[0.25]], 100, 1.0, 1.0)
+    years, _ = decode.stagewise([0.0, 1.0], [0.0, 0.5], [0.25], (2,), 100, 1.0, 1.0)
     assert years == pytest.approx(1.5 * 100 / (2 * 1.25))
 
 
 def test_stagewise_does_not_lean_when_quantized_probabilities_do_not_sum_to_one():
-    stages = [[0.0, 0.9, 0.0]] * 3
-    exact = [[0.0, 1.0, 0.0]] * 3
-    rest = [[0.0] * 3] * 3, [[0.0]] * 3
-    assert decode.stagewise(stages, *rest) == pytest.approx(decode.stagewise(exact, *rest))
+    short, exact = [0.0, 0.9, 0.0] * 3, [0.0, 1.0, 0.0] * 3
+    rest = [0.0] * 9, [0.0] * 3, (3, 3, 3)
+    assert decode.stagewise(short, *rest) == pytest.approx(decode.stagewise(exact, *rest))
 
 
 def test_stagewise_stays_finite_at_the_last_delta():
-    years, sd = decode.stagewise([[0.5, 0.5]], [[0.0] * 2], [[-1.0]], 100)
+    years, sd = decode.stagewise([0.5, 0.5], [0.0] * 2, [-1.0], (2,), 100)
     assert years == pytest.approx(0.5 * 100 / (2 * 0.05))
     assert math.isfinite(sd)
 
 
 def test_stagewise_of_nan_is_nan():
-    assert math.isnan(decode.stagewise([[math.nan, 0.5]], [[0.0] * 2], [[0.0]])[0])
+    assert math.isnan(decode.stagewise([math.nan, 0.5], [0.0] * 2, [0.0], (2,))[0])
 
 
 def test_stagewise_deviation_is_that_of_the_bins():
-    _, sd = decode.stagewise([[0.5, 0.5]], [[0.0] * 2], [[0.0]], 100)
+    _, sd = decode.stagewise([0.5, 0.5], [0.0] * 2, [0.0], (2,), 100)
     assert sd == pytest.approx(25)
 
 

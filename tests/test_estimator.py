@@ -153,9 +153,11 @@ def test_gender_whichever_way_round(spec, value, expected):
     assert read_gender({"g": value}, GenderOutput(tensor="g", **spec)) == pytest.approx(expected)
 
 
-def test_stages_as_separate_tensors():
-    tensors = {"p1": [0.0, 1.0], "o1": [0.0, 0.5], "d1": [0.0]}
-    spec = StagewiseOutput(probabilities=("p1",), offsets=("o1",), deltas=("d1",), range_years=100)
-    assert read_stages(tensors, spec) == (pytest.approx(75), pytest.approx(0))
-    with pytest.raises(ModelError, match="o1"):
-        read_stages(tensors | {"o1": [0.0] * 3}, spec)
+def test_stages_lie_one_after_the_other():
+    # Bins of stage 1, bins of stage 2; their offsets; a delta each.
+    values = [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.5, 0.0, 0.0, 0.25, 0.0, 0.0]
+    spec = StagewiseOutput(tensor="all", columns=(1, 13), bins=(2, 3), range_years=60)
+    years, sd = read_stages({"all": [9.0, *values, 9.0]}, spec)
+    assert (years, sd) == (pytest.approx(1.5 * 60 / 2 + 2.25 * 60 / 6), pytest.approx(0))
+    with pytest.raises(ModelError, match="all"):
+        read_stages({"all": values}, spec)

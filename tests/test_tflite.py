@@ -6,7 +6,7 @@ import pytest
 import tiny_models
 
 from edge_agender.errors import ModelError
-from edge_agender.tflite import Network, Numbers, Tensor, dequantize, quantize, runtime_name
+from edge_agender.tflite import Network, dequantize, quantize, runtime_name
 
 
 def test_outputs_carry_the_names_of_the_signature_not_of_the_tensors():
@@ -140,19 +140,6 @@ def test_int8_runs_in_xnnpack():
 def test_tensorflow_is_never_imported():
     code = "import sys; import edge_agender.tflite as t; t.runtime_name(); print('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"
-
-
-@pytest.mark.parametrize("scale", [0.5, 0.0], ids=["at once", "one by one"])
-def test_outputs_are_read_together_as_they_are_alone(scale: float) -> None:
-    tensors = {
-        "many": Tensor("many", 0, (1, 2, 3), np.dtype(np.int8), 0.25, -7),
-        "one": Tensor("one", 1, (1, 1), np.dtype(np.int8), scale, 3),
-    }
-    stored = {"many": np.arange(-3, 3, dtype=np.int8).reshape(1, 2, 3), "one": np.array([[9]], np.int8)}
-    together = Numbers(tensors)(stored)
-    assert together.keys() == tensors.keys()
-    for name, tensor in tensors.items():
-        assert together[name] == dequantize(stored[name], tensor).ravel().tolist()
 
 
 def test_the_interpreter_keeps_no_picture() -> None:

@@ -9,8 +9,27 @@ import numpy as np
 
 from edge_agender.models import find_model
 from edge_agender.networks import open_tflite
+from edge_agender.records import Array
+from edge_agender.tflite import Network
 
 INPUTS = 4
+
+
+def steps(network: Network, output: str) -> Array:
+    """Return what one step of each number of an output amounts to: 1 where it is an integer.
+
+    Floats are what integers stood for, one tensor after the other (training.common.joined).
+    """
+    tensor = network.outputs[output]
+    if tensor.quantized:
+        return np.ones(int(np.prod(tensor.shape)))
+    interpreter = network._interpreter
+    known = {each["index"]: each for each in interpreter.get_tensor_details()}
+    made_floats = [op for op in interpreter._get_ops_details() if op["op_name"] == "DEQUANTIZE"]
+    before = [known[int(op["inputs"][0])] for op in made_floats]
+    counts = [int(np.prod(each["shape"])) for each in before]
+    assert sum(counts) == np.prod(tensor.shape)
+    return np.repeat([each["quantization"][0] for each in before], counts)
 
 
 def outputs(name: str) -> dict[str, object]:
@@ -23,7 +42,8 @@ def outputs(name: str) -> dict[str, object]:
         coarse = random.integers(-128, 128, (1, *(max(side // 8, 1) for side in network.input.shape[1:3]), 1))
         value = np.kron(coarse, np.ones((1, 8, 8, network.input.shape[3]))).astype(np.int8)
         for output, array in network.run(value).items():
-            told.setdefault(output, []).append([int(number) for number in array.ravel()])
+            in_steps = array.ravel() / steps(network, output)
+            told.setdefault(output, []).append([round(float(number)) for number in in_steps])
     return {"operators": sorted(set(network.operators())), "outputs": told}
 
 

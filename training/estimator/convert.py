@@ -20,9 +20,10 @@ import torch
 
 from edge_agender.records import Array
 from training.common.export import Floats, folded, to_tflite
+from training.common.joined import joined
 from training.estimator.calibrate import calibrated
 from training.estimator.data import Faces, load, plain
-from training.estimator.network import Shape, describe
+from training.estimator.network import OUTPUTS, Shape, describe
 
 RANGE_FACES = 600
 
@@ -99,7 +100,7 @@ def main() -> None:
     state = torch.load(args.weights, weights_only=False)["average"]
     state = calibrated(state, load(args.data, args.patches, "calibration"))
     faces = None if args.float else load(args.data, args.patches, "training")
-    data = to_tflite(build(state), None if faces is None else ranges(faces))
+    data = joined(to_tflite(build(state), None if faces is None else ranges(faces)), OUTPUTS)
     args.out.write_bytes(data)
     print(f"{args.out}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
 

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 BINS = (3, 3, 3)
 RANGE_YEARS = 101.0
+# By name, in the order in which the shipped model's one output holds them.
+OUTPUTS = (*(f"{kind}{stage}" for kind in "pod" for stage in range(1, len(BINS) + 1)), "log_variance", "gender")
 Activation = Literal["relu", "tanh", "none"]
 
 
