@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,17 +27,13 @@ class FrameCounter:
         people = [person(face.estimate, self._config.min_gender_confidence) for face in faces]
         # By age: an order by track would let a subscriber follow one person from message to message.
         people.sort(key=lambda who: (who.years is None, who.years or 0.0))
-        genders = Counter(who.gender for who in people)
-        bands = Counter(self._bands.of(who.years) for who in people)
+        genders, bands = dict.fromkeys(GENDERS, 0), dict.fromkeys(self._bands.labels, 0)
+        for who in people:
+            genders[who.gender] += 1
+            bands[self._bands.of(who.years)] += 1
         ages = [who.years for who in people if who.years is not None]
-        return FrameView(
-            sequence=sequence,
-            utc_s=utc_s,
-            people=tuple(people),
-            by_gender={gender: genders[gender] for gender in GENDERS},
-            by_age_band={band: bands[band] for band in self._bands.labels},
-            mean_age=sum(ages) / len(ages) if ages else None,
-        )
+        mean_age = sum(ages) / len(ages) if ages else None
+        return FrameView(sequence, utc_s, tuple(people), genders, bands, mean_age)
 
 
 class Audience:

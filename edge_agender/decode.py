@@ -17,9 +17,9 @@ Floats = NDArray[np.float64]
 MIN_STRETCH = 0.05
 
 
-def sigmoid(logits: Array) -> Floats:
+def sigmoid(logit: float) -> float:
     """Return 1 / (1 + e^-x) without overflow."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(logits, float))))
+    return 0.5 * (1 + math.tanh(0.5 * logit))
 
 
 def softmax(logits: Sequence[float]) -> list[float]:
@@ -32,7 +32,7 @@ def softmax(logits: Sequence[float]) -> list[float]:
 
 def logit(probability: float) -> float:
     """Return the x at which sigmoid(x) is `probability`."""
-    return float(np.log(probability) - np.log1p(-probability))
+    return math.log(probability) - math.log1p(-probability)
 
 
 def expectation(probabilities: Sequence[float], years: Sequence[float]) -> tuple[float, float]:
@@ -89,7 +89,7 @@ def probability_of_two(pair: Sequence[float], wanted: int, logits: bool) -> floa
 
 def probability_of_one(value: float, low: float, high: float, logits: bool) -> float:
     """Return a number between `low` and `high`, or a logit, as a probability."""
-    part = _sigmoid(value) if logits else (value - low) / (high - low)
+    part = sigmoid(value) if logits else (value - low) / (high - low)
     return min(max(part, 0.0), 1.0) if math.isfinite(part) else math.nan
 
 
@@ -97,11 +97,7 @@ def temper(probability: float, temperature: float) -> float:
     """Return the probability with its logit divided by `temperature` (Guo et al. 2017)."""
     if temperature == 1.0 or not 0.0 < probability < 1.0:
         return probability
-    return _sigmoid(logit(probability) / temperature)
-
-
-def _sigmoid(value: float) -> float:
-    return 0.5 * (1 + math.tanh(0.5 * value))
+    return sigmoid(logit(probability) / temperature)
 
 
 def cell_centres(columns: int, rows: int, stride: int) -> Floats:

@@ -24,8 +24,8 @@ _TOP_PX, _BOTTOM_PX = 15, 53
 _HALF_WIDTH_PX = 13
 _SHIFT_PX = 3
 _CONTRAST_PX = 11
-# Noise of a camera in the dark, in luma: what varies less than this is no feature.
-_NOISE_LUMA = 4.0
+# Noise of a camera in the dark, in luma: what varies less than this is hardly a feature.
+_NOISE_LUMA = 8.0
 # What is compared lies this far from the middle at most; two filters, one after the other, see a window's width more.
 _REACH_PX = _HALF_WIDTH_PX + _SHIFT_PX
 _AROUND_PX = _CONTRAST_PX - 1
@@ -66,7 +66,7 @@ def frontalness(lumas: Picture) -> list[float]:
     middle = even[:, _AROUND_PX:-_AROUND_PX, _AROUND_PX:-_AROUND_PX]
     # Every column by every other, rows summed up: the halves about any axis are among these products.
     products = middle.transpose(0, 2, 1) @ middle
-    sums = products.reshape(len(lumas), -1).take(_PAIRS, axis=1).sum(axis=3)
+    sums = np.add.reduce(products.reshape(len(lumas), -1).take(_PAIRS, axis=1), axis=3)
     for between in (even, products):
         between.fill(0)
     return [_most_alike(*face) for face in sums.tolist()]
@@ -91,10 +91,8 @@ def _even_light(lumas: Picture) -> Array:
     around = cv2.blur(detail, near)
     cv2.subtract(detail, around, dst=detail)
     cv2.sqrBoxFilter(detail, cv2.CV_32F, near, dst=around)
-    # Running sums leave a little less than nothing where nothing is.
-    cv2.max(around, 0.0, dst=around)  # type: ignore[call-overload]  # it takes numbers
+    cv2.add(around, _NOISE_LUMA**2, dst=around)  # type: ignore[call-overload]  # it takes numbers
     cv2.sqrt(around, dst=around)
-    cv2.add(around, _NOISE_LUMA, dst=around)  # type: ignore[call-overload]
     cv2.divide(detail, around, dst=detail)
     around.fill(0)
     return part

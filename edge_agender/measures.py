@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from edge_agender.contract import Distance, Gender, Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Age and gender of somebody, with their uncertainty; None before there is an estimate."""
 
     years: float | None

@@ -87,8 +87,7 @@ class Frame:
         return self.full.shape[1] / self.small.shape[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Face:
+class Face(NamedTuple):
     """One tracked person in one frame: where, and the running estimate over the track (None before the first).
 
     `last_seen_s` is older than the frame where the person is carried on without a detection. `frontal` (0..1) says

@@ -21,7 +21,7 @@ def test_what_was_derived_from_a_face_is_overwritten_and_the_crop_is_not(monkeyp
         work = getattr(cv2, name)
         monkeypatch.setattr(cv2, name, lambda *args, **options: made.append(work(*args, **options)) or made[-1])
 
-    note("Laplacian")
+    note("blur")
     crops = np.random.default_rng(0).integers(1, 255, (2, 64, 64, 3), np.uint8)
     lumas = face_lumas(list(crops), MARGIN)
     before = lumas.copy()

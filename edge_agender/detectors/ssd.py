@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -44,16 +45,13 @@ class SsdDetector:
         canvas, factor = letterbox(frame.small, self._size)
         outputs = self._network.feed(partial(self._encode, canvas))
         forget(canvas, frame.small)
-        found = self._cells.above_threshold(outputs)
-        if found is None:
-            return []
-        boxes, values = found
         # By axis: a small picture's sides are rounded, so its two scales differ a little.
         (height, width), (small_height, small_width) = frame.full.shape[:2], frame.small.shape
-        x, y = width / small_width / factor, height / small_height / factor
-        boxes *= (x, y, x, y)
-        scores = decode.sigmoid(values) if self._logits else values
-        return to_detections(boxes.tolist(), scores.tolist(), self._config, frame)
+        boxes, values = self._cells.above_threshold(
+            outputs, width / small_width / factor, height / small_height / factor
+        )
+        scores = [decode.sigmoid(value) for value in values] if self._logits else values
+        return to_detections(boxes, scores, self._config, frame)
 
     def _map(self, level: Level, threshold: float, spec: ModelSpec) -> _Map:
         scores, boxes = self._network.outputs[level.scores], self._network.outputs[level.boxes]
@@ -81,41 +79,44 @@ class _Map:
 class _Cells:
     """The cells of all levels, one after the other: what is done once a frame need not be done once a level."""
 
-    def __init__(self, maps: Sequence[_Map]) -> None:
-        self._score_names = [each.scores.name for each in maps]
-        self._box_names = [each.boxes.name for each in maps]
-        self._least = np.concatenate([np.full(len(level.centres), _least_stored(level)) for level in maps])
-        # What is stored is linear in what it means, and so are a box's corners: one multiplication and one addition.
-        scales, shifts = zip(*(_linear(level.scores) for level in maps), strict=True)
-        self._score_scale, self._score_shift = (
-            np.concatenate([_each(value, level) for value, level in zip(values, maps, strict=True)])
-            for values in (scales, shifts)
-        )
-        boxes = [(level, *_linear(level.boxes)) for level in maps]
-        self._box_origin = np.concatenate(
-            [decode.distance_boxes(level.centres, np.full((1, 4), shift), level.stride) for level, _, shift in boxes]
-        )
-        self._box_step = np.concatenate(
-            [
-                decode.distance_boxes(np.zeros_like(level.centres), np.full((1, 4), scale), level.stride)
-                for level, scale, _ in boxes
-            ]
-        )
+    def __init__(self, levels: Sequence[_Map]) -> None:
+        self._score_names = [level.scores.name for level in levels]
+        self._box_names = [level.boxes.name for level in levels]
+        self._least = np.concatenate([np.full(len(level.centres), _least_stored(level)) for level in levels])
+        self._meaning = np.concatenate([_meaning(level) for level in levels])
+        self._scaled, self._scales = self._meaning, (1.0, 1.0)
 
-    def above_threshold(self, outputs: Mapping[str, Array]) -> tuple[Array, Array] | None:
-        """Return corners (n, 4) in network pixels and values (n,) of the cells above the threshold; None without."""
-        stored = np.concatenate([outputs[name] for name in self._score_names], axis=None)
-        cells = (stored >= self._least).nonzero()[0]
+    def above_threshold(
+        self, outputs: Mapping[str, Array], x: float, y: float
+    ) -> tuple[list[list[float]], list[float]]:
+        """Return the corners, in pixels of which a network's pixel is x by y, and values of the cells above it."""
+        # Numbers of one type from here on: nothing that follows has to convert them.
+        scores = np.concatenate([outputs[name] for name in self._score_names], axis=None, dtype=self._least.dtype)
+        cells = (scores >= self._least).nonzero()[0]
         if not cells.size:
-            return None
+            return [], []
         distances = np.concatenate([outputs[name] for name in self._box_names], axis=None).reshape(-1, 4)
-        boxes = distances.take(cells, axis=0) * self._box_step.take(cells, axis=0)
-        boxes += self._box_origin.take(cells, axis=0)
-        return boxes, stored.take(cells) * self._score_scale.take(cells) + self._score_shift.take(cells)
+        meaning = self._for_pixels(x, y).take(cells, axis=0)
+        boxes = distances.take(cells, axis=0) * meaning[:, :4] + meaning[:, 4:8]
+        values = scores.take(cells) * meaning[:, 8] + meaning[:, 9]
+        return boxes.tolist(), values.tolist()
+
+    def _for_pixels(self, x: float, y: float) -> Array:
+        """Return the meaning in such pixels, which stay the same for a source's pictures."""
+        if self._scales != (x, y):
+            self._scaled, self._scales = self._meaning * (x, y, x, y, x, y, x, y, 1, 1), (x, y)
+        return self._scaled
 
 
-def _each(value: float, level: _Map) -> Array:
-    return np.full(len(level.centres), value)
+def _meaning(level: _Map) -> Array:
+    """Return each cell's factors and addends, (cells, 10): of the corners' four distances as stored, and of the score.
+
+    What is stored is linear in what it means, and so are corners in distances.
+    """
+    (scale, shift), cells = _linear(level.boxes), len(level.centres)
+    factors = decode.distance_boxes(np.zeros((cells, 4)), np.full((1, 4), scale), level.stride)
+    addends = decode.distance_boxes(level.centres, np.full((1, 4), shift), level.stride)
+    return np.concatenate([factors, addends, np.tile(_linear(level.scores), (cells, 1))], axis=1)
 
 
 def _linear(tensor: Tensor) -> tuple[float, float]:
@@ -123,9 +124,11 @@ def _linear(tensor: Tensor) -> tuple[float, float]:
     return (tensor.scale, -tensor.scale * tensor.zero_point) if tensor.quantized else (1.0, 0.0)
 
 
-def _least_stored(level: _Map) -> np.int32 | np.float32:
-    """Return the least score, as stored, of a candidate."""
+def _least_stored(level: _Map) -> np.integer[Any] | np.floating[Any]:
+    """Return the least score, as stored, of a candidate: of a type that holds it where no byte would."""
     scale, shift = _linear(level.scores)
     least = (level.least - shift) / scale
-    # A whole number: bytes that are made floats first take twice as long to compare.
-    return np.int32(math.ceil(least)) if level.scores.quantized else np.float32(least)
+    if not level.scores.quantized:
+        return np.float32(least)
+    kind: type[np.integer[Any]] = np.promote_types(level.scores.dtype, np.int16).type
+    return kind(min(max(math.ceil(least), np.iinfo(kind).min), np.iinfo(kind).max))
