@@ -239,10 +239,11 @@ class Engine:
 
     def _report(self, observation: Observation) -> None:
         self.observation = observation
-        with self.times.measure("encode"):
-            messages = list(self.reporter.observe(observation, self._throttled))
-        with self.times.measure("publish"):
-            self._put(messages)
+        laps = self.times.laps()
+        messages = list(self.reporter.observe(observation, self._throttled))
+        laps.lap("encode")
+        self._put(messages)
+        laps.lap("publish")
         self.health.frame_done(max(time.monotonic() - observation.captured_s, 0.0))
 
     def _put(self, messages: Iterable[Message]) -> None:

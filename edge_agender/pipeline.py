@@ -11,7 +11,7 @@ from edge_agender.looking import face_lumas, frontalness
 from edge_agender.preprocess import crop_face, mirrored
 from edge_agender.quality import detail, sharpness
 from edge_agender.records import Detection, Estimate, Face, Frame, Picture
-from edge_agender.stages import StageTimes
+from edge_agender.stages import Laps, StageTimes
 from edge_agender.tracking import Track, Tracker
 
 
@@ -90,11 +90,12 @@ class Pipeline:
 
     def process(self, frame: Frame) -> Observation:
         """Look at one frame; its buffers stay the caller's to give back."""
-        with self.times.measure("gate"):
-            searched = self._cadence.due(frame.small, frame.captured_s, people=self._tracker.people)
+        laps = self.times.laps()
+        searched = self._cadence.due(frame.small, frame.captured_s, people=self._tracker.people)
+        laps.lap("gate")
         self.work.frames += 1
-        tracks = self._search(frame) if searched else self._tracker.predict(frame.captured_s)
-        faces = tuple(track.face() for track in tracks)
+        tracks = self._search(frame, laps) if searched else self._tracker.predict(frame.captured_s)
+        faces = tuple([track.face() for track in tracks])
         return Observation(
             frame.sequence,
             frame.captured_s,
@@ -110,59 +111,59 @@ class Pipeline:
         """Everybody's visit is over, as when the camera closes."""
         self._tracker.forget()
 
-    def _search(self, frame: Frame) -> Sequence[Track]:
-        with self.times.measure("detect"):
-            detections = self._detector.detect(frame)
+    def _search(self, frame: Frame, laps: Laps) -> Sequence[Track]:
+        detections = self._detector.detect(frame)
+        laps.lap("detect")
         self.work.searches += 1
-        with self.times.measure("track"):
-            tracks = self._tracker.update(detections, frame.captured_s)
+        tracks = self._tracker.update(detections, frame.captured_s)
+        laps.lap("track")
         seen = [track for track in tracks if track.seen]
         if seen:
-            self._look_at(frame, seen)
+            self._look_at(frame, seen, laps)
         return tracks
 
-    def _look_at(self, frame: Frame, seen: Sequence[Track]) -> None:
+    def _look_at(self, frame: Frame, seen: Sequence[Track], laps: Laps) -> None:
         """Crop the faces just found, learn from the crops, and overwrite them."""
-        with self.times.measure("crop"):
-            size, margin = self._estimator.crop_px, self._estimator.crop_margin
-            crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
+        size, margin = self._estimator.crop_px, self._estimator.crop_margin
+        crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
+        laps.lap("crop")
         try:
-            self._estimate(seen, crops, self._judge(seen, crops))
+            qualities = self._judge(seen, crops)
+            laps.lap("judge")
+            if self._estimate(seen, crops, qualities):
+                laps.lap("estimate")
         finally:
             _overwrite(crops)
 
     def _judge(self, seen: Sequence[Track], crops: Sequence[Picture]) -> list[float]:
         """Return each crop's quality; note which way the faces look, and for whoever aims, in what light."""
-        with self.times.measure("judge"):
-            lumas = face_lumas(crops, self._estimator.crop_margin)
-            sharp = sharpness(lumas)
-            for track, frontal in zip(seen, frontalness(lumas), strict=True):
-                track.frontal = frontal
-            lumas.fill(0)
-            qualities = [detail(track.found, track.score) * each for track, each in zip(seen, sharp, strict=True)]
+        lumas = face_lumas(crops, self._estimator.crop_margin)
+        sharp = sharpness(lumas)
+        for track, frontal in zip(seen, frontalness(lumas), strict=True):
+            track.frontal = frontal
+        lumas.fill(0)
         if self.aiming:
             self.conditions = {
                 track.id: (2 * each - 1, float(crop.mean()) / 255)
                 for track, each, crop in zip(seen, sharp, crops, strict=True)
             }
-        return qualities
+        return [detail(track.found, track.score) * each for track, each in zip(seen, sharp, strict=True)]
 
-    def _estimate(self, seen: Sequence[Track], crops: Sequence[Picture], qualities: Sequence[float]) -> None:
+    def _estimate(self, seen: Sequence[Track], crops: Sequence[Picture], qualities: Sequence[float]) -> int:
+        """Estimate the faces of which that says something new; return how many."""
         wanted = [i for i, track in enumerate(seen) if not self._spare_estimates or track.needs_estimate(qualities[i])]
         self.work.faces += len(seen)
         self.work.estimates += len(wanted)
-        if not wanted:
-            return
-        with self.times.measure("estimate"):
-            # Every other crop of a face is mirrored: the mean over both ways errs less, and costs nothing.
-            views = [mirrored(crops[i]) if seen[i].estimates % 2 else crops[i] for i in wanted]
-            try:
-                estimates = self._estimator.estimate(views)
-            finally:
-                _overwrite(views)
+        # Every other crop of a face is mirrored: the mean over both ways errs less, and costs nothing.
+        views = [mirrored(crops[i]) if seen[i].estimates % 2 else crops[i] for i in wanted]
+        try:
+            estimates = self._estimator.estimate(views)
+        finally:
+            _overwrite(views)
         for i, estimate in zip(wanted, estimates, strict=True):
             if estimate is not None:
                 seen[i].add_estimate(estimate, qualities[i])
+        return len(wanted)
 
 
 def _overwrite(pictures: Sequence[Picture]) -> None:
