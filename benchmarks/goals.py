@@ -27,7 +27,6 @@ import psutil
 
 from benchmarks import peers
 from edge_agender.benchmark import LIVE_FACES, live_cpu_share, scenario
-from edge_agender.benchmark_models import model_speeds, peak_gmac_per_s
 from edge_agender.config import load
 from proofs.soak import free_port
 
@@ -62,9 +61,8 @@ def against_others(keras: Path | None, rounds: int) -> Iterator[Goal]:
 
 def of_the_pipeline() -> Iterator[Goal]:
     config = load(None, ["source.kind=demo"])
-    models = tuple(model_speeds(config, peak_gmac_per_s(1)))
     yield Goal(f"{LIVE_FACES} people, 15 Hz, gating on", "% of a core", 12, 100 * live_cpu_share(config, LIVE_FACES))
-    one, four, sixteen = (scenario(config, count, models) for count in (1, 4, 16))
+    one, four, sixteen = (scenario(config, count) for count in (1, 4, 16))
     for each in (one, four):
         yield Goal(f"our own code's share of a frame, {each.faces} faces", "%", 15, 100 * each.own_share)
     yield Goal("16 faces against 1, gating on", "times", 2, sixteen.gated_frame.median_ms / one.gated_frame.median_ms)

@@ -8,18 +8,17 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from edge_agender import __version__, board, tflite
-from edge_agender.benchmark_models import model_speeds, networks_s, peak_gmac_per_s
+from edge_agender.benchmark_models import model_speeds, peak_gmac_per_s
 from edge_agender.benchmark_report import (
     Latency,
     Machine,
-    ModelSpeed,
     Report,
     Scenario,
     as_json,
@@ -89,7 +88,7 @@ def measure(config: Config, faces: list[int], *, progress: bool) -> Report:
     for count in faces if config.source.kind == "demo" else faces[:1]:
         if progress:
             print(f"measuring {count} faces ...", file=sys.stderr)
-        scenarios.append(scenario(config, count, models))
+        scenarios.append(scenario(config, count))
     live = live_cpu_share(config, LIVE_FACES) if config.source.kind == "demo" else None
     after = board.read()
     return Report(
@@ -134,6 +133,7 @@ class Bench:
     times: StageTimes
     found: int = 0
     frames: int = 0
+    networks_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         source = self.config.source
@@ -176,7 +176,9 @@ class Bench:
         return read_s + time.perf_counter() - began
 
     def look(self, frame: Frame) -> None:
+        before_s = self.pipeline.networks_s
         observation = self.pipeline.process(frame)
+        self.networks_s.append(self.pipeline.networks_s - before_s)
         laps = self.times.laps()
         messages = list(self.reporter.observe(observation))
         laps.lap("encode")
@@ -192,6 +194,7 @@ class Bench:
         durations: list[float] = []
         for number in range(1, MOST_ROUNDS + 1):
             self.times.clear()
+            self.networks_s.clear()
             self.found = self.frames = 0
             durations = [self.step() for _ in range(ROUND_FRAMES)]
             middle = statistics.median(durations)
@@ -201,7 +204,7 @@ class Bench:
         return durations, MOST_ROUNDS, False
 
 
-def scenario(config: Config, count: int, models: Sequence[ModelSpeed]) -> Scenario:
+def scenario(config: Config, count: int) -> Scenario:
     """Measure one audience size: without gating by stage, then with gating as a whole."""
     demo = config.source.demo.model_copy(update={"people": count, "stay": True})
     config = config.model_copy(update={"source": config.source.model_copy(update={"demo": demo})})
@@ -223,17 +226,14 @@ def scenario(config: Config, count: int, models: Sequence[ModelSpeed]) -> Scenar
         frame=latency(durations),
         stages=stages,
         frames_per_s=round(1 / whole, 1),
-        own_share=round(own_share(stages, whole, networks_s(config, models, found)), 4),
+        own_share=round(own_share(stages, whole, statistics.median(open_bench.networks_s)), 4),
         gated_frame=latency(gated_durations),
         searched_share=round(gated.pipeline.work.searches / max(gated.pipeline.work.frames, 1), 4),
     )
 
 
 def own_share(stages: Mapping[str, Latency], whole_s: float, networks_s: float) -> float:
-    """Return the part of a frame that is neither network, nor getting the picture, nor scaling.
-
-    The networks count with what they take alone: what they lose to cold caches among other code is ours.
-    """
+    """Return the part of a frame that is neither network, nor getting the picture, nor scaling."""
     others_s = networks_s + sum(stages[name].median_ms / 1e3 for name in NOT_OURS if name in stages)
     return max(1 - others_s / whole_s, 0.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -54,13 +54,6 @@ def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
             part_of_peak=None if rate is None else round(rate / peak, 4),
             all_cores_ms=round(_seconds(spec, cores) * 1e3, 4) if cores > 1 and _has_threads(spec) else None,
         )
-
-
-def networks_s(config: Config, models: Sequence[ModelSpeed], faces: float) -> float:
-    """Return what the networks alone take for a frame with so many faces, in seconds."""
-    times = {model.name: model.median_ms / 1e3 for model in models}
-    estimator = times[config.estimator.model]
-    return sum(times.values()) - estimator + faces * estimator
 
 
 def _names(config: Config) -> list[str]:

@@ -36,7 +36,7 @@ class Scenario(Part):
     frame: Latency
     stages: dict[str, Latency]
     frames_per_s: float
-    own_share: float = Field(description="part of a frame that is neither the networks alone, nor capture, nor scaling")
+    own_share: float = Field(description="part of a frame that is neither a network at work, nor capture, nor scaling")
     gated_frame: Latency = Field(description="the same with gating as configured")
     searched_share: float = Field(description="part of the frames that gating let through to the detector")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ class DnnNetwork:
     def __init__(self, kind: str, weights: bytes, description: bytes | None = None, name: str = "model") -> None:
         """Load an onnx, caffe or tensorflow network; raise ModelError where this OpenCV cannot."""
         self._name = name
+        # How long it has run so far, without what is done about its input and outputs.
+        self.busy_s = 0.0
         reader: Callable[..., Any] | None = getattr(cv2.dnn, _READERS[kind], None)
         if reader is None:
             hint = "install opencv-python-headless<5" if kind == "caffe" else "use another build of OpenCV"
@@ -36,7 +39,9 @@ class DnnNetwork:
         """Run once; return each of the last layers' outputs by its name."""
         try:
             self._net.setInput(value)
+            began_s = time.perf_counter()
             outputs = self._net.forward(self._names)
+            self.busy_s += time.perf_counter() - began_s
         except cv2.error as error:
             raise ModelError(f"{self._name}: does not run on its input: {_reason(error)}") from None
         return {name: np.asarray(output) for name, output in zip(self._names, outputs, strict=True)}

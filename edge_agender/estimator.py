@@ -43,6 +43,11 @@ class Estimator:
         # A network whose tensors cannot be read as described must fail here, not at the first face.
         self.estimate([np.zeros((self.crop_px, self.crop_px, 3), np.uint8)])
 
+    @property
+    def busy_s(self) -> float:
+        """How long its networks alone have run so far."""
+        return sum(runner.busy_s for _, runner in self._parts)
+
     def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
         """Return one estimate a crop; None where the crop is empty or the network gave no finite number."""
         return [self._one(crop) for crop in crops]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from edge_agender.contract import (
@@ -195,8 +195,7 @@ def window_message(sender: Sender, window: Window, sequence: int, versions: Vers
 
 def utc_text(utc_s: float) -> str:
     """Return seconds since the epoch as 2026-01-31T12:00:00.000Z."""
-    seconds, milliseconds = divmod(round(utc_s * 1e6) // 1000, 1000)
-    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (*time.gmtime(seconds)[:6], milliseconds)  # noqa: UP031 - half as dear
+    return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _dwell(window: Window) -> DwellPayload:

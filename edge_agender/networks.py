@@ -21,6 +21,10 @@ from edge_agender.tflite import Network, Tensor, dequantize, quantize
 
 
 class Runner(Protocol):
+    @property
+    def busy_s(self) -> float:
+        """How long the network alone has run so far."""
+
     def feed(self, picture: Picture) -> dict[str, Array]:
         """Run over a B, G, R or grey picture of any size; return float outputs by name."""
 
@@ -32,6 +36,10 @@ class TfliteRunner:
     def __init__(self, network: Network, spec: InputSpec) -> None:
         self._network, self._spec = network, spec
         self._encode = encoder(network.input, spec) if spec.fixed_scale else None
+
+    @property
+    def busy_s(self) -> float:
+        return self._network.busy_s
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         return {name: dequantize(array, self._network.outputs[name]) for name, array in self._run(picture).items()}
@@ -52,6 +60,10 @@ class TfliteRunner:
 class DnnRunner:
     network: DnnNetwork
     spec: InputSpec
+
+    @property
+    def busy_s(self) -> float:
+        return self.network.busy_s
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         return _run_once(self.network, picture_values(picture, self.spec), self.spec.layout)

@@ -28,6 +28,10 @@ class Source(Protocol):
 
 
 class Detector(Protocol):
+    @property
+    def busy_s(self) -> float:
+        """How long its network alone has run so far."""
+
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces, boxes in pixels of frame.full and inside it, best score first."""
 
@@ -35,6 +39,10 @@ class Detector(Protocol):
 class Estimator(Protocol):
     crop_px: int
     crop_margin: float
+
+    @property
+    def busy_s(self) -> float:
+        """How long its networks alone have run so far."""
 
     def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
         """Return one estimate a crop (crop_px, crop_px, 3) B, G, R; None where the network gave no number."""
@@ -106,6 +114,11 @@ class Pipeline:
             (frame.full.shape[1], frame.full.shape[0]),
             frame.focal_px,
         )
+
+    @property
+    def networks_s(self) -> float:
+        """How long the networks alone have run so far."""
+        return self._detector.busy_s + self._estimator.busy_s
 
     def forget(self) -> None:
         """Everybody's visit is over, as when the camera closes."""

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ class Network:
             raise ModelError(f"{name}: has {len(inputs)} inputs, expected one picture")
         self.input = _tensor(inputs[0]["name"], inputs[0])
         self.outputs: Mapping[str, Tensor] = MappingProxyType(_named_outputs(self._interpreter))
+        # How long it has run so far, without what is done about its input and outputs.
+        self.busy_s = 0.0
         # A function: what it returns must be gone before the interpreter runs.
         self._place = self._interpreter.tensor(self.input.index)
         self._indices = [(name, tensor.index) for name, tensor in self.outputs.items()]
@@ -97,8 +100,10 @@ class Network:
         with its next run. The input is overwritten afterwards: it is a picture.
         """
         fill(self._place())
+        began_s = time.perf_counter()
         try:
             self._interpreter.invoke()
+            self.busy_s += time.perf_counter() - began_s
             return {name: self._interpreter.get_tensor(index) for name, index in self._indices}
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{self._name}: {_one_line(error)}") from None

@@ -19,10 +19,11 @@ class ScriptedDetector:
     """Finds what it is told, and remembers how often it was asked."""
 
     def __init__(self, boxes: Sequence[Box]) -> None:
-        self.boxes, self.calls = list(boxes), 0
+        self.boxes, self.calls, self.busy_s = list(boxes), 0, 0.0
 
     def detect(self, frame: Frame) -> list[Detection]:
         self.calls += 1
+        self.busy_s += 2.0
         return [Detection(box, 0.9) for box in self.boxes]
 
 
@@ -30,13 +31,14 @@ class ScriptedEstimator:
     crop_px, crop_margin = 64, 0.2
 
     def __init__(self, estimate: Estimate | None) -> None:
-        self.estimate_of_all, self.crops = estimate, 0
+        self.estimate_of_all, self.crops, self.busy_s = estimate, 0, 0.0
         self.last: Sequence[Picture] = []  # emptied by the pipeline when it returns
         self.left_is_dark: list[bool] = []
 
     def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
         assert all(crop.shape == (64, 64, 3) for crop in crops)
         self.crops += len(crops)
+        self.busy_s += 0.25 * len(crops)
         self.last = crops
         self.left_is_dark += [bool(crop[:, :16].mean() < crop[:, -16:].mean()) for crop in crops]
         return [self.estimate_of_all] * len(crops)
@@ -63,6 +65,7 @@ def test_a_person_keeps_one_running_estimate() -> None:
     assert face.estimate.years_sd < 6.0
     assert len({f.track_id for observation in seen for f in observation.faces}) == 1
     assert (seen[-1].picture_px, seen[-1].focal_px) == ((640, 480), 700.0)
+    assert work.networks_s == 10 * 2.0 + 9 * 0.25
 
 
 def test_crops_are_overwritten_when_they_have_been_looked_at() -> None:

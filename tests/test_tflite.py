@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -68,6 +69,14 @@ def test_an_input_can_be_written_in_place():
     network = Network(tiny_models.colour_means())
     for value in (3, 5):
         assert network.feed(lambda place, value=value: place.fill(value))["means"].tolist() == [[value] * 3]
+
+
+def test_a_network_knows_how_long_it_ran():
+    network = Network(tiny_models.bright_cells())
+    assert network.busy_s == 0
+    began_s = time.perf_counter()
+    network.run(np.zeros(network.input.shape, np.int8))
+    assert 0 < network.busy_s <= time.perf_counter() - began_s
 
 
 def test_nan_is_handed_on_for_the_estimator_to_judge():

@@ -25,6 +25,11 @@ class Res10Detector:
         threshold = config.score_threshold
         self._least = spec.detection.score_threshold if threshold is None else threshold
 
+    @property
+    def busy_s(self) -> float:
+        """How long its network alone has run so far."""
+        return self._runner.busy_s
+
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         (rows,) = self._runner.feed(frame.full).values()

@@ -40,6 +40,11 @@ class SsdDetector:
         self._cells = _Cells([self._map(level, threshold, spec) for level in spec.detection.levels])
         self._encode = encoder(self._network.input, spec.input)
 
+    @property
+    def busy_s(self) -> float:
+        """How long its network alone has run so far."""
+        return self._network.busy_s
+
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         canvas, factor = letterbox(frame.small, self._size)
