@@ -87,14 +87,16 @@ def _even_light(lumas: Picture) -> Array:
     Of the part that counts and its surroundings, one face below the other: what a filter sees of the next face is
     part of the surroundings only.
     """
-    part = lumas[:, _ROWS, _COLUMNS].astype(np.float32)
-    detail = part.reshape(-1, part.shape[2])
+    part = lumas[:, _ROWS, _COLUMNS].copy()
+    rows = part.reshape(-1, part.shape[2])
     near = (_CONTRAST_PX, _CONTRAST_PX)
-    around = cv2.blur(detail, near)
-    cv2.subtract(detail, around, dst=detail)
-    cv2.sqrBoxFilter(detail, cv2.CV_32F, near, dst=around)
+    # Whole numbers for the first filter: of floats it is twice as dear, and noise is larger than the rounding.
+    smooth = cv2.blur(rows, near)
+    detail = np.asarray(cv2.subtract(rows, smooth, dtype=cv2.CV_32F), np.float32)
+    around = cv2.sqrBoxFilter(detail, cv2.CV_32F, near)
     cv2.add(around, _NOISE_LUMA**2, dst=around)  # type: ignore[call-overload]  # it takes numbers
     cv2.sqrt(around, dst=around)
     cv2.divide(detail, around, dst=detail)
-    around.fill(0)
-    return part
+    for between in (part, smooth, around):
+        between.fill(0)
+    return detail.reshape(part.shape)
