@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agender.records import Array
-
 Floats = NDArray[np.float64]
 MIN_STRETCH = 0.05
 
@@ -100,15 +98,12 @@ def temper(probability: float, temperature: float) -> float:
     return sigmoid(logit(probability) / temperature)
 
 
-def cell_centres(columns: int, rows: int, stride: int) -> Floats:
-    """Return x, y, x, y in network pixels of the centre of each cell of a map, (rows * columns, 4), row by row."""
-    y, x = (np.ravel(places) for places in np.mgrid[:rows, :columns])
-    return np.asarray((np.stack([x, y, x, y], axis=1) + 0.5) * stride, float)
+def cells(columns: int, rows: int, stride: int) -> tuple[Floats, Floats]:
+    """Return of each cell of a map, (rows * columns, 4), row by row: its centre and its steps, in network pixels.
 
-
-def distance_boxes(centres: Array, distances: Array, stride: int) -> Floats:
-    """Return corners (n, 4) in network pixels of the boxes round `centres` (n, 4), as cell_centres gives them.
-
-    `distances` (n, 4): left, top, right and bottom from the cell's centre, in strides.
+    The centre as x, y, x, y; the steps are what distances of one stride to left, top, right and bottom add to it:
+    the corners of a box are centre + distances * steps.
     """
-    return np.asarray(centres + distances * np.array((-stride, -stride, stride, stride), float))
+    y, x = (np.ravel(places) for places in np.mgrid[:rows, :columns])
+    centres = (np.stack([x, y, x, y], axis=1) + 0.5) * stride
+    return centres, np.tile(np.array((-stride, -stride, stride, stride), float), (len(centres), 1))

@@ -156,37 +156,26 @@ class Outputs(Part):
         return {part.tensor for part in parts if part and part.tensor}
 
 
-class Level(Part):
-    """One stride of a detector: its score tensor (1, h, w, 1) and its box tensor (1, h, w, 4)."""
-
-    stride: Annotated[int, Field(ge=1, le=256)]
-    scores: TensorName
-    boxes: TensorName
-
-
 class Detection(Part):
-    """How a detector's tensors say boxes, and from which score on.
+    """How a detector's output says boxes, and from which score on.
 
     `score_threshold` makes a face; `keep_threshold`, a lower one, is enough to go on following somebody.
 
-    `distances`: for each cell, how far the box's left, top, right and bottom lie from the cell's centre
-    (x + 0.5, y + 0.5), in strides. `res10`: OpenCV's rows of (_, _, score, x1, y1, x2, y2), corners as parts of the
-    picture.
+    `distances`: the scores of all cells, row by row, one of the `strides` after the other; then for each cell how far
+    the box's left, top, right and bottom lie from the cell's centre (x + 0.5, y + 0.5), in strides. `res10`: OpenCV's
+    rows of (_, _, score, x1, y1, x2, y2), corners as parts of the picture.
     """
 
     decode: Literal["distances", "res10"]
     score_threshold: Annotated[float, Field(gt=0, lt=1)]
     keep_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     logits: bool = True
-    levels: Annotated[tuple[Level, ...], Field(max_length=8)] = ()
-
-    def tensors(self) -> set[str]:
-        return {name for level in self.levels for name in (level.scores, level.boxes)}
+    strides: Annotated[tuple[Annotated[int, Field(ge=1, le=256)], ...], Field(max_length=8)] = ()
 
     @model_validator(mode="after")
     def complete(self) -> Detection:
-        if (self.decode == "distances") != bool(self.levels):
-            raise ValueError("decode: distances comes with levels:, res10 without")
+        if (self.decode == "distances") != bool(self.strides):
+            raise ValueError("decode: distances comes with strides:, res10 without")
         return self
 
 

@@ -120,8 +120,7 @@ def open_tflite(spec: ModelSpec, part: NetworkSpec, threads: int) -> Network:
     data = read_verified(spec.folder, part.weights)
     network = Network(data, threads, spec.name)
     check_input(network.input, spec.input, spec.name)
-    wanted = part.outputs.tensors() | (spec.detection.tensors() if spec.detection else set())
-    missing = sorted(wanted - network.outputs.keys())
+    missing = sorted(part.outputs.tensors() - network.outputs.keys())
     if missing:
         raise ModelError(f"{spec.name}: has no output {', '.join(missing)}; it has {', '.join(network.outputs)}")
     return network

@@ -100,7 +100,6 @@ def test_logit_is_the_inverse_of_sigmoid():
 
 
 def test_boxes_lie_round_the_centres_of_their_cells():
-    boxes = decode.distance_boxes(
-        decode.cell_centres(40, 2, 8)[[0, 41]], np.array([[1, 2, 3, 4], [0.5, 0.5, 0.5, 0.5]]), 8
-    )
+    centres, steps = (each[[0, 41]] for each in decode.cells(40, 2, 8))
+    boxes = centres + np.array([[1, 2, 3, 4], [0.5, 0.5, 0.5, 0.5]]) * steps
     assert boxes.tolist() == [[4 - 8, 4 - 16, 4 + 24, 4 + 32], [8, 8, 16, 16]]

@@ -15,6 +15,7 @@ from edge_agender.geometry import iou
 from edge_agender.preprocess import small_luma
 from edge_agender.records import Box, Frame
 from edge_agender.settings import DetectorConfig
+from training.common.joined import joined
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -30,10 +31,14 @@ def bright(*cells, shape=(240, 320), stride=16):
     return picture
 
 
+def joined_cells(reach=(1, 1, 1, 1)):
+    return joined(tiny_models.bright_cells(reach=reach), ["scores", "boxes"])
+
+
 @pytest.fixture
 def ssd(tmp_path):
     def make(config=None, reach=(1, 1, 1, 1), **detection):
-        file = tiny_models.file_entry(tmp_path, "d.tflite", tiny_models.bright_cells(reach=reach))
+        file = tiny_models.file_entry(tmp_path, "d.tflite", joined_cells(reach))
         tiny_models.write_manifest(tmp_path, {"d": tiny_models.detector_entry(file, **detection)})
         return SsdDetector(config or DetectorConfig(), models.find_model("d", tmp_path, tmp_path))
 
@@ -104,11 +109,12 @@ def test_any_picture_can_be_searched(ssd, shape):
         assert found.box.y2 <= shape[0]
 
 
-def test_a_network_whose_maps_do_not_fit_its_strides_is_refused(tmp_path):
-    file = tiny_models.file_entry(tmp_path, "d.tflite", tiny_models.bright_cells())
-    tiny_models.write_manifest(tmp_path, {"d": tiny_models.detector_entry(file, stride=8)})
-    with pytest.raises(ModelError, match=r"expected \[1, 30, 40, 1\]"):
-        SsdDetector(DetectorConfig(), models.find_model("d", tmp_path, tmp_path))
+def test_a_network_whose_output_does_not_fit_its_strides_is_refused(tmp_path):
+    for model, stride in ((joined_cells(), 8), (tiny_models.bright_cells(), 16)):
+        file = tiny_models.file_entry(tmp_path, "d.tflite", model)
+        tiny_models.write_manifest(tmp_path, {"d": tiny_models.detector_entry(file, stride=stride)})
+        with pytest.raises(ModelError, match=f"expected one of {5 * 320 * 240 // stride**2} floats"):
+            SsdDetector(DetectorConfig(), models.find_model("d", tmp_path, tmp_path))
 
 
 def test_an_estimator_is_no_detector():

@@ -145,8 +145,7 @@ def estimator_entry(weights: dict[str, Any], outputs: dict[str, Any], **scaling:
 
 
 def detector_entry(weights: dict[str, Any], stride: int = 16, **detection: Any) -> dict[str, Any]:
-    """Return the manifest entry of `bright_cells`."""
-    level = {"stride": stride, "scores": "scores", "boxes": "boxes"}
+    """Return the manifest entry of `bright_cells` with its outputs joined."""
     return {
         "role": "detector",
         "title": "test",
@@ -161,7 +160,7 @@ def detector_entry(weights: dict[str, Any], stride: int = 16, **detection: Any) 
             "divide": [64],
         },
         "networks": [{"runtime": "tflite", "weights": weights}],
-        "detection": {"decode": "distances", "score_threshold": 0.6, "levels": [level]} | detection,
+        "detection": {"decode": "distances", "score_threshold": 0.6, "strides": [stride]} | detection,
     }
 
 

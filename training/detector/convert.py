@@ -2,7 +2,7 @@
 
     python -m training.detector.convert --weights last.pt --data DIR --labels wider.json --out models/face-ssd.tflite
 
-Outputs by name: score8, score16, score32, logits (1, h, w, 1); box8, box16, box32, distances in strides (1, h, w, 4).
+Its output holds the logits of all cells, stride by stride and row by row, then each cell's four distances in strides.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import torch
 
 from edge_agender.preprocess import letterbox
 from training.common.export import Floats, folded, to_tflite
+from training.common.joined import joined
 from training.detector.data import Labelled, Sampler, load, read_labels
 from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, STRIDES, Shape, describe
 
 CALIBRATION_SCENES = 200
+OUTPUTS = [f"{kind}{stride}" for kind in ("score", "box") for stride in STRIDES]
 
 
 class KerasOps:
@@ -104,7 +106,7 @@ def main() -> None:
     scenes = load(args.data, read_labels(args.labels)[: 2 * CALIBRATION_SCENES], held=False)
     portraits = load(args.data, read_labels(args.portraits)[:200], held=False) if args.portraits else []
     model = build(saved["average"], Shape(**saved["shape"]))
-    data = to_tflite(model, None if args.float else calibration(scenes, portraits))
+    data = joined(to_tflite(model, None if args.float else calibration(scenes, portraits)), OUTPUTS)
     args.out.write_bytes(data)
     print(f"{args.out}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
 
