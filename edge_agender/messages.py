@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from edge_agender.contract import (
@@ -37,8 +38,8 @@ from edge_agender.measures import (
 )
 from edge_agender.message import Message
 
-# Built once: json.dumps with arguments makes a new encoder for each message.
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+# Built once: json.dumps with arguments makes a new encoder for each message. Payloads are built here, none in a circle.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,14 @@ def window_message(sender: Sender, window: Window, sequence: int, versions: Vers
 
 def utc_text(utc_s: float) -> str:
     """Return seconds since the epoch as 2026-01-31T12:00:00.000Z."""
-    return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, microseconds = divmod(round(utc_s * 1e6), 1_000_000)
+    return f"{_second_text(seconds)}.{microseconds // 1000:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second_text(utc_s: int) -> str:
+    """Return 2026-01-31T12:00:00: frames come many to a second."""
+    return datetime.fromtimestamp(utc_s, UTC).replace(tzinfo=None).isoformat()
 
 
 def _dwell(window: Window) -> DwellPayload:
