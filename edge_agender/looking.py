@@ -76,9 +76,12 @@ def frontalness(lumas: Picture) -> list[float]:
 
 def _most_alike(alike: Sequence[float], left: Sequence[float], right: Sequence[float]) -> float:
     """Return the correlation, 0..1, at the axis where it is highest."""
-    by_axis = zip(alike, left, right, strict=True)
-    best = max(both / math.sqrt(one * other) if one * other > 0 else 0.0 for both, one, other in by_axis)
-    return min(max(best, 0.0), 1.0)
+    best = 0.0
+    for both, one, other in zip(alike, left, right, strict=True):
+        energies = one * other
+        if both > 0 and energies > 0:
+            best = max(best, both * both / energies)
+    return min(math.sqrt(best), 1.0)
 
 
 def _even_light(lumas: Picture) -> Array:

@@ -22,6 +22,8 @@ def picture_values(picture: Picture, spec: InputSpec) -> Array:
 
 def pixels(picture: Picture, spec: InputSpec) -> Picture:
     """Return a B, G, R or grey picture in the size and the colours that the network wants, not yet scaled."""
+    if spec.colour == "bgr" and picture.shape == (spec.size[1], spec.size[0], 3):
+        return picture
     sized = picture if picture.shape[1::-1] == spec.size else resize(picture, spec.size)
     coloured = in_colour(sized, spec.colour)
     forget(sized, picture, coloured)

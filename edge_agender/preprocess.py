@@ -36,8 +36,10 @@ def resize(image: Picture, size: tuple[int, int]) -> Picture:
 
 def forget(between: Array, *kept: Array) -> None:
     """Overwrite a picture that was only a step on the way, unless it is a view of what is kept: nobody else would."""
-    if not any(between is each or np.may_share_memory(between, each) for each in kept):
-        between.fill(0)
+    for each in kept:
+        if between is each or np.may_share_memory(between, each):
+            return
+    between.fill(0)
 
 
 def to_bgr(image: Picture) -> Picture:
