@@ -39,9 +39,9 @@ def iou(a: Sequence[Box] | Array, b: Sequence[Box] | Array) -> NDArray[np.float6
 
 def clip(box: Box, width: int, height: int) -> Box | None:
     """Return the part of the box inside a width x height picture; None where less than a pixel is left."""
-    inside = Box(max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, float(width)), min(box.y2, float(height)))
-    finite = all(map(math.isfinite, inside))
-    return inside if finite and inside.width >= 1 and inside.height >= 1 else None
+    x1, y1, x2, y2 = max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, float(width)), min(box.y2, float(height))
+    # What is no number is not at least one either.
+    return Box(x1, y1, x2, y2) if x2 - x1 >= 1 and y2 - y1 >= 1 else None
 
 
 def scale(box: Box, factor: float) -> Box:

@@ -33,6 +33,7 @@ class SsdDetector:
         self._network = open_tflite(spec, spec.networks[0], config.threads)
         self._encode = encoder(self._network.input, spec.input)
         self._centres, self._steps = _cells(self._size, spec.detection.strides)
+        self._scale, self._scaled = (1.0, 1.0), (self._centres, self._steps)
         self._check_output(spec.name)
         threshold = spec.detection.score_threshold if config.score_threshold is None else config.score_threshold
         limited = min(max(threshold, 1e-6), 1 - 1e-6)
@@ -53,16 +54,25 @@ class SsdDetector:
         cells = (values[:count] >= self._least).nonzero()[0]
         if not cells.size:
             return []
-        distances = values[count:].reshape(-1, 4).take(cells, axis=0)
-        corners = self._centres.take(cells, axis=0) + distances * self._steps.take(cells, axis=0)
         # By axis: a small picture's sides are rounded, so its two scales differ a little.
         (height, width), (small_height, small_width) = frame.full.shape[:2], frame.small.shape
-        x, y = width / small_width / factor, height / small_height / factor
-        boxes = [(x1 * x, y1 * y, x2 * x, y2 * y) for x1, y1, x2, y2 in corners.tolist()]
+        centres, steps = self._in_pixels(width / small_width / factor, height / small_height / factor)
+        distances = values[count:].reshape(-1, 4).take(cells, axis=0)
+        boxes = centres.take(cells, axis=0) + distances * steps.take(cells, axis=0)
         scores = values.take(cells).tolist()
         if self._logits:
             scores = [decode.sigmoid(score) for score in scores]
-        return to_detections(boxes, scores, self._config, frame)
+        return to_detections(boxes.tolist(), scores, self._config, frame)
+
+    def _in_pixels(self, x: float, y: float) -> tuple[Array, Array]:
+        """Return centres and steps in pixels, of which one of the network's is x by y: the same for every picture."""
+        if self._scale != (x, y):
+            self._scale = (x, y)
+            self._scaled = (
+                self._centres * np.array([x, y, x, y], np.float32),
+                self._steps * np.array([x, y, x, y], np.float32),
+            )
+        return self._scaled
 
     def _check_output(self, name: str) -> None:
         shapes = {output: tensor.shape for output, tensor in self._network.outputs.items()}
@@ -77,4 +87,4 @@ def _cells(size: tuple[int, int], strides: Sequence[int]) -> tuple[Array, Array]
     """Return decode.cells of every stride of a network of that size, one after the other."""
     parts = [decode.cells(-(-size[0] // stride), -(-size[1] // stride), stride) for stride in strides]
     centres, steps = zip(*parts, strict=True)
-    return np.concatenate(centres), np.concatenate(steps)
+    return np.concatenate(centres).astype(np.float32), np.concatenate(steps).astype(np.float32)
