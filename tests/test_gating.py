@@ -82,6 +82,13 @@ def test_each_part_can_be_turned_off() -> None:
     )
 
 
+def test_what_is_turned_off_costs_nothing_and_light_is_measured_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MotionGate, "moved", lambda *_: pytest.fail("compared though motion is off"))
+    cadence = Cadence(GatingConfig(motion=False))
+    assert cadence.due(scene(0, luma=80.0), 0.0, people=False)
+    assert cadence.mean_luma == pytest.approx(80, abs=1)
+
+
 def test_motion_in_a_frame_passed_over_is_not_forgotten() -> None:
     cadence = Cadence(GatingConfig(active_interval_s=0.2))
     assert cadence.due(scene(0), 0.0, people=False)
