@@ -74,7 +74,8 @@ class Track:
     @property
     def box(self) -> Box:
         """The filtered box; after misses, the predicted one."""
-        half_width, half_height = (self.size_px * math.exp(sign * self._aspect / 2) / 2 for sign in (1, -1))
+        half, stretch = self.size_px / 2, math.exp(self._aspect / 2)
+        half_width, half_height = half * stretch, half / stretch
         x, y = self._x.value, self._y.value
         return Box(x - half_width, y - half_height, x + half_width, y + half_height)
 
