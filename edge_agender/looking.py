@@ -61,15 +61,16 @@ def face_lumas(crops: Sequence[Picture], margin: float) -> Picture:
 
 
 def frontalness(lumas: Picture) -> list[float]:
-    """Return 0 (turned away) to 1 (mirror-symmetric) for each of some faces, as face_lumas gives them."""
+    """Return 0 (turned away) to 1 (mirror-symmetric) for each face, of at least one, as face_lumas gives them."""
     even = _even_light(lumas)
     middle = even[:, _AROUND_PX:-_AROUND_PX, _AROUND_PX:-_AROUND_PX]
     # Every column by every other, rows summed up: the halves about any axis are among these products. By a copy, since
     # a matrix by itself takes NumPy's longer way.
     again = middle.copy()
     products = middle.transpose(0, 2, 1) @ again
-    sums = np.add.reduce(products.reshape(len(lumas), -1).take(_PAIRS, axis=1), axis=3)
-    for between in (even, again, products):
+    pairs = products.reshape(len(lumas), -1).take(_PAIRS, axis=1)
+    sums = np.add.reduce(pairs, axis=3)
+    for between in (even, again, products, pairs):
         between.fill(0)
     return [_most_alike(*face) for face in sums.tolist()]
 

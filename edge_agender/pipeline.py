@@ -151,10 +151,12 @@ class Pipeline:
     def _judge(self, seen: Sequence[Track], crops: Sequence[Picture]) -> list[float]:
         """Return each crop's quality; note which way the faces look, and for whoever aims, in what light."""
         lumas = face_lumas(crops, self._estimator.crop_margin)
-        sharp = sharpness(lumas)
-        for track, frontal in zip(seen, frontalness(lumas), strict=True):
-            track.frontal = frontal
-        lumas.fill(0)
+        try:
+            sharp, frontal = sharpness(lumas), frontalness(lumas)
+        finally:
+            lumas.fill(0)
+        for track, each in zip(seen, frontal, strict=True):
+            track.frontal = each
         if self.aiming:
             self.conditions = {
                 track.id: (2 * each - 1, float(crop.mean()) / 255)

@@ -21,7 +21,7 @@ def detail(box: Box, score: float) -> float:
 
 
 def sharpness(lumas: Picture) -> list[float]:
-    """Return 0.5 (blurred) to 1 (sharp) for each of some faces, as looking.face_lumas gives them."""
+    """Return 0.5 (blurred) to 1 (sharp) for each face, of at least one, as looking.face_lumas gives them."""
     smooth = np.asarray(cv2.blur(lumas.reshape(-1, lumas.shape[2]), (3, 3)), np.uint8).reshape(lumas.shape)
     # One below the other: a border row sees the next face, and is left out.
     inside = [(luma[1:-1], blurred[1:-1]) for luma, blurred in zip(lumas, smooth, strict=True)]

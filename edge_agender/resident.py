@@ -7,48 +7,79 @@ still needed comes back by a page fault, from the page cache; what is not is the
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_MADV_DONTNEED = 4  # sys/mman.h
+# sys/mman.h, the same on every architecture that we run on.
+_MADV_DONTNEED = 4
+_MLOCK_ONFAULT = 1
+_MAPS = "r--p", "r-xp"
 
 
 class Area(NamedTuple):
-    """Addresses of this process's memory, in bytes."""
+    """Part of a library in this process's memory: addresses in bytes, and whether it is locked there."""
 
     start: int
     length: int
+    locked: bool
 
 
-def drop_start_up_code() -> int:
-    """Let go of the pages of mapped files that nobody wrote to; return how many bytes of address space they span.
+def library_areas() -> list[Area]:
+    """Return the areas of the loaded libraries that hold their files' bytes and nothing else.
 
-    Nothing can be lost: such a page is the file's, byte for byte, and is read again when it is next touched. 0 where
-    /proc or madvise is missing.
+    Ask before the first thread starts: a library that another one is just loading has areas that look so and are about
+    to be written to. What is loaded then stays where it is. Empty where /proc does not tell.
+    """
+    try:
+        return list(_unwritten(Path("/proc/self/smaps").read_text(errors="replace")))
+    except OSError:
+        return []
+
+
+def drop_start_up_code(areas: Sequence[Area]) -> int:
+    """Let go of the pages of what library_areas told; return how many bytes of address space they span.
+
+    Nothing can be lost: such a page is the file's, byte for byte, and is read again when it is next touched.
     """
     try:
         libc = ctypes.CDLL(None)
-        return sum(area.length for area in list(_untouched_files()) if _drop(libc, area))
+        return sum(area.length for area in areas if _drop(libc, area))
     except (AttributeError, OSError):
         return 0
 
 
 def _drop(libc: ctypes.CDLL, area: Area) -> bool:
     where, length = ctypes.c_void_p(area.start), ctypes.c_size_t(area.length)
-    # Memory is locked to keep pictures from the swap; code needs no lock, and locked pages cannot be dropped.
+    if not area.locked:
+        return bool(libc.madvise(where, length, _MADV_DONTNEED) == 0)
+    # Locked pages cannot be dropped. What is touched from now on is locked again, as everything was before.
     libc.munlock(where, length)
-    return bool(libc.madvise(where, length, _MADV_DONTNEED) == 0)
+    dropped = libc.madvise(where, length, _MADV_DONTNEED) == 0
+    libc.mlock2(where, length, _MLOCK_ONFAULT)
+    return bool(dropped)
 
 
-def _untouched_files() -> Iterator[Area]:
-    """Areas that map a file, cannot be written to, and hold no page of their own: no relocated one, for example."""
-    area: Area | None = None
-    for line in Path("/proc/self/smaps").read_text(errors="replace").splitlines():
+def _unwritten(smaps: str) -> Iterator[Area]:
+    """Areas of libraries that cannot be written to and have no page of their own, a relocated one for example."""
+    for start, length, figures in _library_maps(smaps):
+        # An emulator that tells no figures tells no resident pages either.
+        if figures.get("Rss", 0) > 0 and figures.get("Anonymous") == 0:
+            yield Area(start, length, figures.get("Locked", 0) > 0)
+
+
+def _library_maps(smaps: str) -> Iterator[tuple[int, int, dict[str, int]]]:
+    """Start, length and figures in kB of each area that maps a library and can only be read."""
+    wanted: tuple[int, int, dict[str, int]] | None = None
+    for line in smaps.splitlines():
         name, *rest = line.split(maxsplit=5)
         if not name.endswith(":"):
-            low, _, high = name.partition("-")
-            read_only_file = rest[0].startswith("r-") and len(rest) == 5 and rest[4].startswith("/")
-            area = Area(int(low, 16), int(high, 16) - int(low, 16)) if read_only_file else None
-        elif name == "Anonymous:" and rest[0] == "0" and area is not None:
-            yield area
+            if wanted:
+                yield wanted
+            low, high = (int(address, 16) for address in name.split("-"))
+            library = rest[0] in _MAPS and len(rest) == 5 and ".so" in rest[4]
+            wanted = (low, high - low, {}) if library else None
+        elif wanted and len(rest) == 2:
+            wanted[2][name[:-1]] = int(rest[0])
+    if wanted:
+        yield wanted

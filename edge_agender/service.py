@@ -12,6 +12,7 @@ from types import FrameType
 
 import cv2
 
+from edge_agender import tflite
 from edge_agender.allocator import give_back, share_one_heap
 from edge_agender.engine import Engine, sender_of
 from edge_agender.errors import EdgeAgenderError
@@ -20,7 +21,7 @@ from edge_agender.live import LiveState
 from edge_agender.live_feed import LiveFeed
 from edge_agender.orders import Orders
 from edge_agender.outbox import default_folder
-from edge_agender.resident import drop_start_up_code
+from edge_agender.resident import drop_start_up_code, library_areas
 from edge_agender.settings import Config
 from edge_agender.sinks import open_sink
 from edge_agender.state import StateFolder
@@ -48,6 +49,9 @@ class Service:
         share_one_heap()
         close_memory()
         _limit_threads(self._config)
+        # Now, while there is one thread and nothing is being loaded; with the largest library, which comes late.
+        tflite.preload()
+        libraries = library_areas()
         with ExitStack() as stack:
             self._catch_signals(stack)
             notifier = stack.enter_context(Notifier.from_environment())
@@ -61,7 +65,7 @@ class Service:
             stack.callback(live.close)
             stack.enter_context(serve(self._config.web, live, credential("web-password")))
             give_back()
-            drop_start_up_code()
+            drop_start_up_code(libraries)
             notifier.ready(f"watching {self._config.source.kind}")
             self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
             notifier.stopping()

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, Any
@@ -99,9 +99,9 @@ class Network:
         `fill` must not keep the array. The outputs are copies: a view into the interpreter would change, or dangle,
         with its next run. The input is overwritten afterwards: it is a picture.
         """
-        fill(self._place())
-        began_s = time.perf_counter()
         try:
+            fill(self._place())
+            began_s = time.perf_counter()
             self._interpreter.invoke()
             self.busy_s += time.perf_counter() - began_s
             return {name: self._interpreter.get_tensor(index) for name, index in self._indices}
@@ -113,6 +113,12 @@ class Network:
     def operators(self) -> list[str]:
         """Return the operators that run, in order; DELEGATE stands for those that XNNPACK took over."""
         return [str(op["op_name"]) for op in self._interpreter._get_ops_details()]
+
+
+def preload() -> None:
+    """Import the interpreter now, if there is one; who needs it will be told where there is none."""
+    with suppress(ModelError):
+        _interpreter_class()
 
 
 def runtime_name() -> str:

@@ -44,4 +44,4 @@ def suppress(
     Greedy non-maximum suppression among the `limit` best; a score of 0 or less never stays.
     """
     sized = [(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in boxes]
-    return list(cv2.dnn.NMSBoxes(sized, scores, 0.0, max_iou, top_k=limit))
+    return [int(place) for place in cv2.dnn.NMSBoxes(sized, scores, 0.0, max_iou, top_k=limit)]

@@ -25,11 +25,11 @@ def steps(network: Network, output: str) -> Array:
         return np.ones(int(np.prod(tensor.shape)))
     interpreter = network._interpreter
     known = {each["index"]: each for each in interpreter.get_tensor_details()}
-    made_floats = [op for op in interpreter._get_ops_details() if op["op_name"] == "DEQUANTIZE"]
-    before = [known[int(op["inputs"][0])] for op in made_floats]
-    counts = [int(np.prod(each["shape"])) for each in before]
-    assert sum(counts) == np.prod(tensor.shape)
-    return np.repeat([each["quantization"][0] for each in before], counts)
+    operators = interpreter._get_ops_details()
+    before = {int(op["outputs"][0]): known[int(op["inputs"][0])] for op in operators if op["op_name"] == "DEQUANTIZE"}
+    (join,) = (op for op in operators if op["op_name"] == "CONCATENATION" and int(op["outputs"][0]) == tensor.index)
+    parts = [before[int(place)] for place in join["inputs"]]
+    return np.repeat([part["quantization"][0] for part in parts], [int(np.prod(part["shape"])) for part in parts])
 
 
 def outputs(name: str) -> dict[str, object]:

@@ -46,7 +46,7 @@ def joined(model: bytes, outputs: Sequence[str], name: str = "values") -> bytes:
 def _flat(tree: schema.ModelT, graph: schema.SubGraphT, place: int) -> int:
     """Return the place of the tensor as (1, n)."""
     given = graph.tensors[place]
-    if len(given.shape) == 2:
+    if list(given.shape) == [1, _size(graph, place)]:
         return place
     options = schema.ReshapeOptionsT()
     options.newShape = [1, _size(graph, place)]

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge_agender.preprocess import letterbox
 from edge_agender.records import Array, Picture
+from edge_agender.tflite import Network
 from training.detector.data import Labelled, load, read_labels
 from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, STRIDES
 
@@ -77,27 +78,27 @@ def torch_predictor(model: object, min_score: float = 0.02) -> Predict:
 
 def tflite_predictor(path: Path, min_score: float = 0.02) -> Predict:
     """Wrap a converted model, one thread: luma canvas (240, 320) to scores and corners."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    signature = interpreter.get_signature_runner()
-    details = signature.get_output_details()
-
-    def real(out: dict[str, Array], name: str) -> Array:
-        scale, zero = details[name]["quantization"]
-        return (out[name].astype(np.float32) - zero) * scale if scale else out[name]
+    network = Network(path.read_bytes(), threads=1, name=path.name)
 
     def predict(luma: Picture) -> tuple[Array, Array]:
         inputs: Array = luma[None, :, :, None]
-        if signature.get_input_details()["luma"]["dtype"] == np.float32:
+        if network.input.dtype == np.float32:
             inputs = (inputs.astype(np.float32) - 128) / 64
         else:
             inputs = (inputs ^ 0x80).view(np.int8)  # pixel - 128: the scale of 1/64 is the tensor's own
-        out = signature(luma=inputs)
-        return finish([(real(out, f"score{s}")[0, :, :, 0], real(out, f"box{s}")[0]) for s in STRIDES], min_score)
+        (values,) = network.run(inputs).values()
+        return finish(levels_of(values.ravel()), min_score)
 
     return predict
+
+
+def levels_of(values: Array) -> list[tuple[Array, Array]]:
+    """Return logits (h, w) and distances (h, w, 4) by stride from a converted model's one output, flat."""
+    shapes = [(INPUT_HEIGHT // stride, INPUT_WIDTH // stride) for stride in STRIDES]
+    ends = np.cumsum([height * width for height, width in shapes])
+    logits, distances = values[: ends[-1]], values[ends[-1] :].reshape(-1, 4)
+    by_stride = zip(np.split(logits, ends[:-1]), np.split(distances, ends[:-1]), shapes, strict=True)
+    return [(score.reshape(shape), box.reshape(*shape, 4)) for score, box, shape in by_stride]
 
 
 def predict_picture(predict: Predict, luma: Picture) -> tuple[Array, Array]:
