@@ -21,7 +21,7 @@ from edge_agender.live import LiveState
 from edge_agender.live_feed import LiveFeed
 from edge_agender.orders import Orders
 from edge_agender.outbox import default_folder
-from edge_agender.resident import drop_start_up_code, library_areas
+from edge_agender.resident import Area, drop_start_up_code, library_areas
 from edge_agender.settings import Config
 from edge_agender.sinks import open_sink
 from edge_agender.state import StateFolder
@@ -43,6 +43,7 @@ class Service:
         self._until_end = until_end
         self._stop = threading.Event()
         self._reload_wanted = threading.Event()
+        self._libraries: list[Area] = []
 
     def run(self) -> None:
         """Open everything, work until stopped, close everything in reverse order."""
@@ -51,7 +52,7 @@ class Service:
         _limit_threads(self._config)
         # Now, while there is one thread and nothing is being loaded; with the largest library, which comes late.
         tflite.preload()
-        libraries = library_areas()
+        self._libraries = library_areas()
         with ExitStack() as stack:
             self._catch_signals(stack)
             notifier = stack.enter_context(Notifier.from_environment())
@@ -64,8 +65,7 @@ class Service:
             live = LiveState()
             stack.callback(live.close)
             stack.enter_context(serve(self._config.web, live, credential("web-password")))
-            give_back()
-            drop_start_up_code(libraries)
+            self._settle()
             notifier.ready(f"watching {self._config.source.kind}")
             self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
             notifier.stopping()
@@ -95,7 +95,13 @@ class Service:
             _limit_threads(config)
             engine.alarm(REFUSED, on=False)
             log.info("the new configuration is in force")
+            self._settle()
         notifier.ready(f"watching {self._config.source.kind}")
+
+    def _settle(self) -> None:
+        """Give back what opening took and working does not need."""
+        give_back()
+        drop_start_up_code(self._libraries)
 
     def _catch_signals(self, stack: ExitStack) -> None:
         wishes = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._reload_wanted}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 STAGES = ("capture", "scale", "gate", "detect", "crop", "judge", "estimate", "track", "encode", "publish")
 
@@ -37,6 +37,10 @@ class StageTimes:
 
     def add(self, stage: str, seconds: float) -> None:
         self._samples[stage].append(seconds)
+
+    def total_s(self, stages: Iterable[str]) -> float:
+        """Return the sum of what is held of these stages."""
+        return sum(sum(self._samples[stage]) for stage in stages if stage in self._samples)
 
     def samples(self) -> dict[str, list[float]]:
         """Return a copy of what is held: stage -> durations in seconds, oldest first."""

@@ -111,8 +111,21 @@ class Network:
             self._place().fill(0)
 
     def operators(self) -> list[str]:
-        """Return the operators that run, in order; DELEGATE stands for those that XNNPACK took over."""
-        return [str(op["op_name"]) for op in self._interpreter._get_ops_details()]
+        """Return the operators that run, in the graph's order; each DELEGATE is a stretch of it that XNNPACK runs."""
+        known = self._interpreter._get_ops_details()  # those that a DELEGATE replaces are among them
+        delegates = [op for op in known if op["op_name"] == "DELEGATE"]
+        others = [op for op in known if op["op_name"] != "DELEGATE"]
+        makers = {int(made): op for op in others for made in op["outputs"]}
+        replaced: set[int] = set()
+        for delegate in delegates:
+            given, wanted = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
+            while wanted:
+                tensor = wanted.pop()
+                maker = None if tensor in given else makers.get(tensor)
+                if maker and maker["index"] not in replaced:
+                    replaced.add(maker["index"])
+                    wanted.extend(map(int, maker["inputs"]))
+        return [str(op["op_name"]) for op in known if op["index"] not in replaced]
 
 
 def preload() -> None:

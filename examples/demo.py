@@ -43,7 +43,8 @@ def mosquitto(program: str, port: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "mosquitto.conf")
         config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\n")
-        broker = subprocess.Popen([program, "-c", str(config)])
+        # In a session of its own: Ctrl-C is for the demo, whose last words the broker must still carry.
+        broker = subprocess.Popen([program, "-c", str(config)], start_new_session=True)
         try:
             yield
         finally:

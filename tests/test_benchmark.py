@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,9 +59,24 @@ def test_models_are_held_against_a_large_convolution(report: Report) -> None:
         assert model.gmac_per_s == pytest.approx(model.multiply_adds / model.median_ms / 1e6, rel=0.01)
 
 
-def test_our_own_share_is_what_networks_capture_and_scaling_leave() -> None:
-    stages = {name: latency([0.001], 0.01) for name in ("capture", "scale", "crop", "judge", "detect")}
-    assert benchmark.own_share(stages, 0.01, networks_s=0.004) == pytest.approx(0.3)
+def test_our_own_share_is_what_networks_capture_and_scaling_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = benchmark.Bench(load(None, ["source.kind=demo", "source.demo.people=0"]), StageTimes())
+    frame = bench.read()
+    pipeline = SimpleNamespace(networks_s=0.0)
+
+    def look(_: Frame) -> None:
+        pipeline.networks_s += 2
+        bench.times.add("crop", 1)
+        bench.times.add("judge", 1)
+
+    monkeypatch.setattr(bench, "pipeline", pipeline)
+    monkeypatch.setattr(bench, "read", lambda: frame)
+    monkeypatch.setattr(bench, "look", look)
+    # Reading takes 3 seconds, of which scaling, measured once more, takes 1; looking takes 6.
+    clock = iter([0, 3, 10, 11, 20, 26])
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(clock))
+    assert bench.step() == 3 + 6
+    assert bench.own_shares == [pytest.approx(1 - (2 + 1 + 2 + 1) / 9)]
 
 
 def test_table_and_comparison_name_every_scenario(report: Report) -> None:
