@@ -64,8 +64,9 @@ def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothin
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     environment |= {"EDGE_AGENDER_CONFIG": str(tmp_path / "config.yaml"), "HOME": str(home)}
     with output.open("w") as file:
+        words = [sys.executable, str(EXAMPLES / "demo.py")]
         process = subprocess.Popen(
-            [sys.executable, str(EXAMPLES / "demo.py")], stdout=file, stderr=subprocess.STDOUT, env=environment
+            words, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
     try:
         wait_until(lambda: "edge-agender/demo/frame" in output.read_text(), what="a frame of the demo")
@@ -73,8 +74,9 @@ def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothin
         with urllib.request.urlopen(page, timeout=60) as answer:
             assert b"<title>" in answer.read()
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: whoever is in the demo's session gets it
         process.wait(60)
+    assert re.search(r'"state": "stopped"', output.read_text())
     assert list(home.iterdir()) == []
 
 
