@@ -83,14 +83,17 @@ def name_of(source: SourceConfig) -> str:
 def _running(web: WebConfig, place: Place) -> Result | None:
     """What the running service says of the camera that it holds; None where no service runs."""
     told = _patient_health(web) if web.enabled else None
+    active = unit.is_active(place)
+    # Whoever tries it by hand has it too; what frames it counts may be a demo's.
+    holder = "the running service" if active else f"the edge-agender on port {web.port}, which is not the service,"
     if told is not None and told["problem"]:
         remedy = (
             "See to the camera's cable, then run `sudo systemctl restart edge-agender`; the status page tells more."
         )
-        return Result("camera", "failure", f"the running service has it and says: {told['problem']}", remedy)
+        return Result("camera", "failure", f"{holder} has it and says: {told['problem']}", remedy)
     if told is not None:
-        return Result("camera", "ok", "the running service has it, and frames arrive")
-    if not unit.is_active(place):
+        return Result("camera", "ok", f"{holder} has it, and frames arrive")
+    if not active:
         return None
     remedy = "Stop the service for a closer look: `sudo systemctl stop edge-agender`, and start it again afterwards."
     return Result("camera", "skipped", "the running service has it, and its status page does not answer", remedy)
