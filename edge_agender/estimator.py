@@ -20,7 +20,7 @@ from edge_agender.model_spec import (
     StagewiseOutput,
 )
 from edge_agender.networks import open_runner
-from edge_agender.records import Estimate, Picture
+from edge_agender.records import Array, Estimate, Picture
 
 # A network's outputs by name, each flat.
 Numbers: TypeAlias = Mapping[str, Sequence[float]]
@@ -52,9 +52,15 @@ class Estimator:
         """Return one estimate a crop; None where the crop is empty or the network gave no finite number."""
         # All networks first: reading is quicker where the code for it has just run.
         answers = [
-            [(outputs, runner.numbers(crop)) for outputs, runner in self._parts] if crop.size else [] for crop in crops
+            [(outputs, _plain(runner.feed(crop))) for outputs, runner in self._parts] if crop.size else []
+            for crop in crops
         ]
         return [read_estimate(each) for each in answers]
+
+
+def _plain(outputs: Mapping[str, Array]) -> Numbers:
+    """A few numbers each: as floats they are read ten times as fast as from arrays."""
+    return {name: array.ravel().tolist() for name, array in outputs.items()}
 
 
 def read_estimate(answers: Sequence[tuple[Outputs, Numbers]]) -> Estimate | None:

@@ -28,9 +28,6 @@ class Runner(Protocol):
     def feed(self, picture: Picture) -> dict[str, Array]:
         """Run over a B, G, R or grey picture of any size; return float outputs by name."""
 
-    def numbers(self, picture: Picture) -> dict[str, list[float]]:
-        """Like `feed`, but return each output as plain numbers, flat: for outputs of a few of them."""
-
 
 class TfliteRunner:
     def __init__(self, network: Network, spec: InputSpec) -> None:
@@ -43,9 +40,6 @@ class TfliteRunner:
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         return {name: dequantize(array, self._network.outputs[name]) for name, array in self._run(picture).items()}
-
-    def numbers(self, picture: Picture) -> dict[str, list[float]]:
-        return {name: array.ravel().tolist() for name, array in self.feed(picture).items()}
 
     def _run(self, picture: Picture) -> dict[str, Array]:
         if self._encode is None:
@@ -67,9 +61,6 @@ class DnnRunner:
 
     def feed(self, picture: Picture) -> dict[str, Array]:
         return _run_once(self.network, picture_values(picture, self.spec), self.spec.layout)
-
-    def numbers(self, picture: Picture) -> dict[str, list[float]]:
-        return {name: array.ravel().tolist() for name, array in self.feed(picture).items()}
 
 
 def _run_once(network: Network | DnnNetwork, value: Array, layout: str) -> dict[str, Array]:

@@ -51,12 +51,12 @@ def drop_start_up_code(areas: Sequence[Area]) -> int:
 
 def _drop(libc: ctypes.CDLL, area: Area) -> bool:
     where, length = ctypes.c_void_p(area.start), ctypes.c_size_t(area.length)
-    if not area.locked:
-        return bool(libc.madvise(where, length, _MADV_DONTNEED) == 0)
     # Locked pages cannot be dropped. What is touched from now on is locked again, as everything was before.
-    libc.munlock(where, length)
+    if area.locked:
+        libc.munlock(where, length)
     dropped = libc.madvise(where, length, _MADV_DONTNEED) == 0
-    libc.mlock2(where, length, _MLOCK_ONFAULT)
+    if area.locked:
+        libc.mlock2(where, length, _MLOCK_ONFAULT)
     return bool(dropped)
 
 
