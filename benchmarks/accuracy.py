@@ -19,13 +19,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_agender.detectors import open_detector
+from edge_agender.commands.evaluate.figures import evaluate_faces
+from edge_agender.config.settings import DetectorConfig
 from edge_agender.errors import EdgeAgenderError
-from edge_agender.estimator import Estimator
-from edge_agender.evaluate import evaluate_faces
-from edge_agender.models import find_model
-from edge_agender.predict import predict_image, read_image
-from edge_agender.settings import DetectorConfig
+from edge_agender.imaging.pictures import read_picture
+from edge_agender.inference.catalogue import find_model
+from edge_agender.vision.assembly import configured_detector
+from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.stills import predict_image
 
 ROWS = (
     ("the best-known demo, as configured", "res10", "ssrnet-demo"),
@@ -37,11 +38,11 @@ Predict = Callable[[Path], dict[str, Any]]
 
 def predictor(kind: str, model: str, border: float) -> tuple[Predict, int | None]:
     """Return what `edge-agender predict` says of a picture with a border, and the multiply-adds of a face."""
-    detector = open_detector(DetectorConfig.model_validate({"kind": kind}))
+    detector = configured_detector(DetectorConfig.model_validate({"kind": kind}))
     estimator = Estimator(find_model(model))
 
     def predict(path: Path) -> dict[str, Any]:
-        image = read_image(path)
+        image = read_picture(path)
         pad = round(border * max(image.shape[:2]))
         grey = (127, 127, 127)
         return predict_image(

@@ -26,8 +26,8 @@ import cv2
 import psutil
 
 from benchmarks import peers
-from edge_agender.benchmark import LIVE_FACES, live_cpu_share, scenario
-from edge_agender.config import load
+from edge_agender.commands.benchmark.measure import LIVE_FACES, live_cpu_share, scenario
+from edge_agender.config.load import load
 from proofs.soak import free_port
 
 SETTLE_S = 20.0

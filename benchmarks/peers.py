@@ -25,16 +25,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_agender.config import load
-from edge_agender.detectors import open_detector
-from edge_agender.engine import build_pipeline
+from edge_agender.capture.sources.demo import DemoSource
+from edge_agender.config.load import load
+from edge_agender.config.settings import DemoConfig, DetectorConfig, GatingConfig, SourceConfig
 from edge_agender.errors import EdgeAgenderError
-from edge_agender.estimator import Estimator
-from edge_agender.models import find_model
-from edge_agender.preprocess import crop_face, small_luma
-from edge_agender.records import Frame
-from edge_agender.settings import DemoConfig, DetectorConfig, GatingConfig, SourceConfig
-from edge_agender.sources.demo import DemoSource
+from edge_agender.imaging.frame import Frame
+from edge_agender.imaging.preprocess import crop_face, small_luma
+from edge_agender.inference.catalogue import find_model
+from edge_agender.vision.assembly import build_pipeline, configured_detector
+from edge_agender.vision.estimator import Estimator
 
 SMALL = (320, 240)
 SIZE = (640, 480)
@@ -57,7 +56,7 @@ def frames(faces: int, count: int) -> list[Frame]:
 
 def plain(detector_kind: str, estimator: Callable[[list[Any]], object], margin: float) -> Look:
     """A demo's loop: detect, crop each face, estimate each face, in every frame."""
-    detector = open_detector(DetectorConfig.model_validate({"kind": detector_kind, "min_face_px": 1}))
+    detector = configured_detector(DetectorConfig.model_validate({"kind": detector_kind, "min_face_px": 1}))
 
     def look(frame: Frame) -> int:
         found = detector.detect(frame)
@@ -75,7 +74,7 @@ def keras_pair(folder: Path) -> Callable[[list[Any]], object]:
     """The published weights in Keras, called as the best-known demo calls them."""
     import keras
 
-    from edge_agender.keras_convert import ssrnet
+    from edge_agender.commands.models.keras import ssrnet
 
     nets = [ssrnet(keras, folder / f"{name}.h5", name) for name in ("ssrnet_age_megaface_asian", "ssrnet_gender_imdb")]
 
@@ -146,7 +145,7 @@ def detectors(rounds: int) -> float | None:
     """Return how many times as long res10 takes as ours, one thread each: median of ratios within a round."""
     (frame,) = frames(4, 1)
     try:
-        theirs, mine = (open_detector(DetectorConfig.model_validate({"kind": kind})) for kind in ("res10", "ssd"))
+        theirs, mine = (configured_detector(DetectorConfig.model_validate({"kind": kind})) for kind in ("res10", "ssd"))
     except EdgeAgenderError as error:
         print(f"skipped: detectors: {error}", file=sys.stderr)
         return None

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from simulator import Scene
-from tracking_score import Score, Update, score
-
-from edge_agender.assignment import assign
-from edge_agender.geometry import iou
-from edge_agender.records import Box, Detection
-from edge_agender.settings import TrackingConfig
-from edge_agender.tracking import Tracker
+from edge_agender.config.settings import TrackingConfig
+from edge_agender.imaging.geometry import Box, iou
+from edge_agender.vision.faces import Detection
+from edge_agender.vision.tracking.assignment import assign
+from edge_agender.vision.tracking.tracker import Tracker
+from tests.support.simulator import Scene
+from tests.support.tracking_score import Score, Update, score
 
 
 def ours(_: Scene) -> Update:

@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation anew: python -m docs_tools"""
+"""Write what is generated anew, schemas and parts of the documentation: python -m docs_tools"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs_tools import lenses, options
+from docs_tools import lenses, options, schemas
 
 DOCS = Path(__file__).parents[1] / "docs"
 PARTS: dict[str, Callable[[], str]] = {
@@ -25,11 +25,10 @@ def fill(text: str) -> str:
 
 
 def main() -> None:
-    for path in sorted(DOCS.rglob("*.md")):
-        old = path.read_text(encoding="utf-8")
-        new = fill(old)
-        if new != old:
-            path.write_text(new, encoding="utf-8")
+    pages = ((path, fill(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.rglob("*.md")))
+    for path, text in (*schemas.texts(), *pages):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
             print(f"{path}: written")
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edge_agender.geometry import angle_deg, focal_px
-from edge_agender.mounting import Limits
-from edge_agender.settings import Config
-from edge_agender.sources.lenses import HFOV_DEG
+from edge_agender.capture.sources.lenses import HFOV_DEG
+from edge_agender.config.settings import Config
+from edge_agender.imaging.geometry import angle_deg, focal_px
+from edge_agender.web.mounting import Limits
 
 # Least width of a detected box by its height: the median over 150 portraits of All-Age-Faces (0.74); UTKFace has 0.86.
 WIDTH_BY_HEIGHT = 0.75

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from edge_agender.settings import Config
-from edge_agender.setup.document import comments_of
+from edge_agender.commands.setup.document import comments_of
+from edge_agender.config.settings import Config
 
 REFERENCE = Path(__file__).parents[1] / "config.yaml"
 TYPES = {int: "a whole number", float: "a number", str: "text", bool: "`true`, `false`", Path: "a path"}

@@ -19,12 +19,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tests.support.broker import Broker, free_port, running, wait_until
+from tests.support.webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from broker import Broker, free_port, running, wait_until  # noqa: E402
-from webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually  # noqa: E402
-
 WINDOW_S = 10
 WINDOWS = 15
 PEOPLE = 5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,14 +12,18 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from edge_agender.daemon import engine as engine_module
+from edge_agender.delivery.mqtt import connection as mqtt_connection
+from edge_agender.delivery.mqtt import publisher as mqtt_publisher
+from edge_agender.delivery.mqtt import session as mqtt_session
+from edge_agender.delivery.outbox import outbox as outbox_module
+from tests.support.paths import SHARED
+
 # Long enough for a machine that does much else at the same time.
 THREADS_END_S = 60.0
 
 # How a person's terminal, language and network are set up: no test is about that, save those that set it themselves.
 PERSONAL = ("COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR", "PYTHONIOENCODING", "PYTHONUTF8", "TZ")
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 # No example fails for being slow on a busy machine, and all machines see the same ones: to find more is what
 # `make fuzz` is for.
@@ -78,10 +81,10 @@ def _nothing_goes_on() -> Iterator[None]:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the daemon gives up after a second, so as not to hold up the counting or its own end, gets a minute here:
     such a test is about what happens, and this machine's disk or processor may be busy."""
-    monkeypatch.setattr("edge_agender.outbox.PUT_WAIT_S", 60.0)
-    monkeypatch.setattr("edge_agender.outbox.CLOSE_WAIT_S", 60.0)
-    monkeypatch.setattr("edge_agender.engine.SAVE_WAIT_S", 60.0)
-    monkeypatch.setattr("edge_agender.session.STOP_S", 60.0)
-    monkeypatch.setattr("edge_agender.mqtt.STOP_S", 60.0)
-    monkeypatch.setattr("edge_agender.session.CONNACK_S", 60.0)
-    monkeypatch.setattr("edge_agender.broker.CONNECT_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(outbox_module, "PUT_WAIT_S", 60.0)
+    monkeypatch.setattr(outbox_module, "CLOSE_WAIT_S", 60.0)
+    monkeypatch.setattr(engine_module, "SAVE_WAIT_S", 60.0)
+    monkeypatch.setattr(mqtt_session, "STOP_S", 60.0)
+    monkeypatch.setattr(mqtt_publisher, "STOP_S", 60.0)
+    monkeypatch.setattr(mqtt_session, "CONNACK_S", 60.0)
+    monkeypatch.setattr(mqtt_connection, "CONNECT_TIMEOUT_S", 60.0)

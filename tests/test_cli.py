@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from edge_agender import __version__
+from edge_agender.capture.sources.demo import load_sheet
 from edge_agender.cli import build_parser, main
-from edge_agender.sources.demo import load_sheet
 
 
 def command(*words: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from edge_agender.models import MANIFEST, load_manifest
+from edge_agender.inference.catalogue import MANIFEST, load_manifest
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 ENTRY = r"(name: {name}\n(?P<indent> +)size_bytes: )\d+(\n +sha256: )[0-9a-f]{{64}}"

@@ -2,7 +2,8 @@
 
     python -m training.sprites --data DIR
 
-DIR holds utkface/ and utkface.csv. Writes edge_agender/sources/demo_faces.png (B, G, R, A tiles in a grid) and .json.
+DIR holds utkface/ and utkface.csv. Writes edge_agender/capture/sources/demo_faces.png (B, G, R, A tiles in a grid) and
+.json.
 Nobody can be recognised in an average of more than a hundred people; the JSON says how many each one has.
 """
 
@@ -116,7 +117,7 @@ def build(data: Path, seed: int) -> tuple[Picture, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with utkface/ and utkface.csv")
-    parser.add_argument("--out", type=Path, default=Path("edge_agender/sources/demo_faces.png"))
+    parser.add_argument("--out", type=Path, default=Path("edge_agender/capture/sources/demo_faces.png"))
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     sheet, description = build(options.data, options.seed)

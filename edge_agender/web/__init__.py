@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agender.live import LiveState
-from edge_agender.settings import WebConfig
+from edge_agender.config.settings import WebConfig
 from edge_agender.web.access import Access, read_password
 from edge_agender.web.server import StatusServer
+from edge_agender.web.snapshot import LiveState
 
 logger = logging.getLogger(__name__)
 

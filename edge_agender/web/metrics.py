@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from edge_agender.live import Snapshot
+from edge_agender.web.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from edge_agender import __version__
-from edge_agender.live import LiveState
-from edge_agender.settings import WebConfig
+from edge_agender.config.settings import WebConfig
 from edge_agender.web import metrics, view
 from edge_agender.web.access import Access
+from edge_agender.web.snapshot import LiveState
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from edge_agender import mounting
-from edge_agender.live import AimFace, Snapshot, WindowSummary
-from edge_agender.settings import WebConfig
+from edge_agender.config.settings import WebConfig
+from edge_agender.web import mounting
+from edge_agender.web.snapshot import AimFace, Snapshot, WindowSummary
 
 # What a daemon says that has only just begun.
 STILL_STARTING, NO_FRAME_YET = "still starting", "no frame yet"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import yaml
 
-from edge_agender.config import apply_overrides, parse_yaml, validate
+from edge_agender.audience.measures import Content
+from edge_agender.config.load import apply_overrides, parse_yaml, validate
+from edge_agender.config.settings import Config
+from edge_agender.delivery.inbox import MOST_WAITING, Announce, Orders
 from edge_agender.errors import ConfigError, ModelError
-from edge_agender.incoming import Content
-from edge_agender.models import parse_manifest
-from edge_agender.orders import MOST_WAITING, Announce, Orders
-from edge_agender.settings import Config
+from edge_agender.inference.catalogue import parse_manifest
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_agender import __version__
+from edge_agender.commands.privacy_report.proof import RESULT_NAME
+from edge_agender.config.settings import DemoConfig, ImagesConfig, OpencvConfig, SourceConfig
+from edge_agender.device.paths import state_folder
 from edge_agender.errors import EdgeAgenderError
-from edge_agender.outbox import default_folder
-from edge_agender.privacy_report.proof import RESULT_NAME
-from edge_agender.settings import DemoConfig, ImagesConfig, OpencvConfig, SourceConfig
 from proofs.no_images.known import known, write_pictures
 from proofs.no_images.memory import Check, unit_checks
 from proofs.no_images.planted import LEAKS
@@ -124,7 +124,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs.no_images", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seconds", type=float, default=10, help="how long the live demo runs (10; 0: not at all)")
     parser.add_argument("--video", type=Path, action="append", default=[], help="also run on this video; repeatable")
-    parser.add_argument("--json", type=Path, default=default_folder() / RESULT_NAME, metavar="FILE",
+    parser.add_argument("--json", type=Path, default=state_folder() / RESULT_NAME, metavar="FILE",
                         help="where the result is kept for `edge-agender privacy-report` (%(default)s)")  # fmt: skip
     options = parser.parse_args()
     rows = []

@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agender.detectors import open_detector
-from edge_agender.records import Frame
-from edge_agender.settings import DetectorConfig, SourceConfig
-from edge_agender.sources import open_source
+from edge_agender.capture.sources import open_source
+from edge_agender.config.settings import DetectorConfig, SourceConfig
+from edge_agender.imaging.frame import Frame
+from edge_agender.vision.assembly import configured_detector
 from proofs.no_images.pixels import Bytes, Known
 
 # The middle of a box is all face: it correlates also with a crop that was cut closer than the detector's box.
@@ -44,7 +44,7 @@ def write_pictures(config: SourceConfig, folder: Path, *, every: int, count: int
 
 def known(config: SourceConfig, count: int, every: int = 1) -> Known:
     """Return every n-th frame of a source in every layout that code could keep them in, and the faces found in them."""
-    detector = open_detector(DetectorConfig())
+    detector = configured_detector(DetectorConfig())
     layouts: list[bytes] = []
     faces: list[Bytes] = []
     for frame in frames(config, count, every):

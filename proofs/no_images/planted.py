@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from edge_agender.cli import main
-from edge_agender.pipeline import Observation, Pipeline
-from edge_agender.records import Frame, Picture
+from edge_agender.imaging.frame import Frame, Picture
+from edge_agender.vision.pipeline import Observation, Pipeline
 
 
 def jpeg_in_the_log(face: Picture, _frame: Frame, _folder: Path) -> None:

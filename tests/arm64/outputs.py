@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 
-from edge_agender.models import find_model
-from edge_agender.networks import open_tflite
-from edge_agender.records import Array
-from edge_agender.tflite import Network
+from edge_agender.imaging.frame import Array
+from edge_agender.inference.catalogue import find_model
+from edge_agender.inference.network import open_tflite
+from edge_agender.inference.tflite import Network
 
 INPUTS = 4
 

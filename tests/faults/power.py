@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge_agender.message import Message
-from edge_agender.outbox import Outbox
-from edge_agender.settings import OutboxConfig
-from edge_agender.store import Store
+from edge_agender.config.settings import OutboxConfig
+from edge_agender.delivery.outbox.outbox import Outbox
+from edge_agender.delivery.outbox.store import Store
+from edge_agender.messages.message import Message
 
 # So that the run lasts for many fsyncs.
 PAUSE_S = 0.015

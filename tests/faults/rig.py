@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from broker import Ear, wait_until
+from tests.support.broker import Ear, wait_until
 
 SENDER = Path(__file__).with_name("sender.py")
 TOPIC = "p/d/window"

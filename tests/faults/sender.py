@@ -10,11 +10,11 @@ import signal
 import sys
 import threading
 
-from edge_agender import outbox as outbox_module
-from edge_agender.message import Message
-from edge_agender.mqtt import Publisher
-from edge_agender.outbox import Outbox
-from edge_agender.settings import MqttConfig, OutboxConfig
+from edge_agender.config.settings import MqttConfig, OutboxConfig
+from edge_agender.delivery.mqtt.publisher import Publisher
+from edge_agender.delivery.outbox import outbox as outbox_module
+from edge_agender.delivery.outbox.outbox import Outbox
+from edge_agender.messages.message import Message
 
 
 def status(state: str) -> Message:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broker import Broker, Ear, needs_mosquitto, running, wait_until
-from rig import BadNetwork, Ledger, Sender, say
+
+from tests.faults.rig import BadNetwork, Ledger, Sender, say
+from tests.support.broker import Broker, Ear, needs_mosquitto, running, wait_until
 
 pytestmark = needs_mosquitto
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from broker import Authority, Broker, Ear, free_port, needs_mosquitto, running, wait_until
-from rig import BadNetwork, Ledger, Sender, finish, pause
+
+from tests.faults.rig import BadNetwork, Ledger, Sender, finish, pause
+from tests.support.broker import Authority, Broker, Ear, free_port, needs_mosquitto, running, wait_until
 
 pytestmark = needs_mosquitto
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces of its own")

@@ -6,8 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from broker import Broker, Ear, needs_mosquitto, running, wait_until
-from rig import BadNetwork, Ledger, Sender, pause
+
+from tests.faults.rig import BadNetwork, Ledger, Sender, pause
+from tests.support.broker import Broker, Ear, needs_mosquitto, running, wait_until
 
 pytestmark = needs_mosquitto
 KILLS = int(os.environ.get("FAULT_KILLS", "20"))

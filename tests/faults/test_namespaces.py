@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker import Broker, Ear, needs_mosquitto, running, wait_until
-from rig import Ledger, Sender, finish, pause
+
+from tests.faults.rig import Ledger, Sender, finish, pause
+from tests.support.broker import Broker, Ear, needs_mosquitto, running, wait_until
 
 pytestmark = [
     needs_mosquitto,

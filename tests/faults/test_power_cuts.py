@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from card import SYSTEM_CALLS, Call, Card, read_log
-from rig import say
 
-from edge_agender.outbox import Outbox
-from edge_agender.settings import OutboxConfig
+from edge_agender.config.settings import OutboxConfig
+from edge_agender.delivery.outbox.outbox import Outbox
+from tests.faults.card import SYSTEM_CALLS, Call, Card, read_log
+from tests.faults.rig import say
 
 pytestmark = pytest.mark.usefixtures("patient")
 CUTS = int(os.environ.get("FAULT_CUTS", "2000"))

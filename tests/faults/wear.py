@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agender.message import Message
-from edge_agender.outbox import Outbox
-from edge_agender.settings import OutboxConfig
+from edge_agender.config.settings import OutboxConfig
+from edge_agender.delivery.outbox.outbox import Outbox
+from edge_agender.messages.message import Message
 
 # Messages an hour by kind, and whether a broker acknowledges them.
 SCENARIOS: dict[str, tuple[dict[str, int], bool]] = {

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge_agender.detectors import open_detector
-from edge_agender.estimator import Estimator
-from edge_agender.models import find_model
-from edge_agender.settings import DemoConfig, DetectorConfig, EstimatorConfig, SourceConfig
-from edge_agender.sources import open_source
+from edge_agender.capture.sources import open_source
+from edge_agender.config.settings import DemoConfig, DetectorConfig, EstimatorConfig, SourceConfig
+from edge_agender.inference.catalogue import find_model
+from edge_agender.vision.assembly import configured_detector
+from edge_agender.vision.estimator import Estimator
 
 
 def median_ms(work: Callable[[], object], rounds: int = 40) -> float:
@@ -27,7 +27,7 @@ def median_ms(work: Callable[[], object], rounds: int = 40) -> float:
 
 with open_source(SourceConfig(kind="demo", demo=DemoConfig(pace=False)), threading.Event()) as source:
     frame = source.read()
-detector = open_detector(DetectorConfig())
+detector = configured_detector(DetectorConfig())
 estimator = Estimator(find_model(EstimatorConfig().model), 1)
 crops = [np.full((estimator.crop_px, estimator.crop_px, 3), 90, np.uint8)]
 result = {"detect": median_ms(lambda: detector.detect(frame)), "estimate": median_ms(lambda: estimator.estimate(crops))}

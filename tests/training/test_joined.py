@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import tiny_models
 
-from edge_agender.tflite import Network, dequantize
+from edge_agender.inference.tflite import Network, dequantize
+from tests.support import tiny_models
 from training.common.joined import joined
 
 

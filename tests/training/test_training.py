@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install torch")
 pytest.importorskip("matplotlib", reason="training draws its curves with matplotlib")
 
-from edge_agender import decode  # noqa: E402
+from edge_agender.vision import decode  # noqa: E402
 from training.detector import train as detector  # noqa: E402
 from training.estimator import train as estimator  # noqa: E402
 from training.estimator.calibrate import calibrated, fit_temperature  # noqa: E402

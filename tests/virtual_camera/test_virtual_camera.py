@@ -22,13 +22,13 @@ for _index, _colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255)]):
 
 from picamera2 import Picamera2  # noqa: E402
 
-from edge_agender.doctor.camera import check_camera  # noqa: E402
-from edge_agender.doctor.place import Place  # noqa: E402
-from edge_agender.doctor.result import Result  # noqa: E402
+from edge_agender.capture.sources.picamera import PicameraSource, sensor_time_s  # noqa: E402
+from edge_agender.commands.doctor.camera import check_camera  # noqa: E402
+from edge_agender.commands.doctor.result import Result  # noqa: E402
+from edge_agender.config.settings import Config, SourceConfig  # noqa: E402
+from edge_agender.device.installation import Place  # noqa: E402
 from edge_agender.errors import CameraError, StalledError  # noqa: E402
-from edge_agender.records import Frame  # noqa: E402
-from edge_agender.settings import Config, SourceConfig  # noqa: E402
-from edge_agender.sources.picamera import PicameraSource, sensor_time_s  # noqa: E402
+from edge_agender.imaging.frame import Frame  # noqa: E402
 
 
 def number(identity: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge_agender.records import Array, Picture
+from edge_agender.imaging.frame import Array, Picture
 
 
 def photometric(luma: Picture, rng: np.random.Generator) -> Picture:

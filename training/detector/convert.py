@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_agender.preprocess import letterbox
+from edge_agender.imaging.preprocess import letterbox
 from training.common.export import Floats, folded, to_tflite
 from training.common.joined import joined
 from training.detector.data import Labelled, Sampler, load, read_labels

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agender.preprocess import LETTERBOX_LUMA, resize
-from edge_agender.records import Array, Picture
+from edge_agender.imaging.frame import Array, Picture
+from edge_agender.imaging.preprocess import LETTERBOX_LUMA, resize
 from training.common.split import held_out
 from training.detector.augment import occlude, photometric, texture
 

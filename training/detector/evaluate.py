@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agender.preprocess import letterbox
-from edge_agender.records import Array, Picture
-from edge_agender.tflite import Network
+from edge_agender.imaging.frame import Array, Picture
+from edge_agender.imaging.preprocess import letterbox
+from edge_agender.inference.tflite import Network
 from training.detector.data import Labelled, load, read_labels
 from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, STRIDES
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agender.records import Array
+from edge_agender.imaging.frame import Array
 
 WIDTH_FACTOR = 0.973
 MEAN_BGR = (104, 177, 123)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_agender.records import Array
+from edge_agender.imaging.frame import Array
 from training.common.export import Floats, folded, to_tflite
 from training.common.joined import joined
 from training.estimator.calibrate import calibrated

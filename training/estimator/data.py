@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agender.records import Array, Picture
+from edge_agender.imaging.frame import Array, Picture
 from training.common.split import Part, part
 
 PATCH_PX = 112

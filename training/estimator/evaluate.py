@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_agender.records import Array
+from edge_agender.imaging.frame import Array
 from training.estimator.data import Faces, plain
 from training.estimator.lessons import as_input
 from training.estimator.network import years

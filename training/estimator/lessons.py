@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge_agender.records import Array, Picture
+from edge_agender.imaging.frame import Array, Picture
 from training.estimator.data import Sampler
 from training.estimator.teacher import distribution_moments
 

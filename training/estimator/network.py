@@ -165,7 +165,7 @@ class SSRNet(nn.Module):
 
 
 def years(outputs: dict[str, Tensor]) -> Tensor:
-    """Return ages (n,) from the stages: edge_agender.decode.stagewise, differentiable and for a batch."""
+    """Return ages (n,) from the stages: edge_agender.vision.decode.stagewise, differentiable and for a batch."""
     width, total = torch.full_like(outputs["d1"][:, 0], RANGE_YEARS), torch.zeros_like(outputs["d1"][:, 0])
     for stage, bins in enumerate(BINS, start=1):
         width = width / (bins * (1 + outputs[f"d{stage}"][:, 0]).clamp(min=0.05))

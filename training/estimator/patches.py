@@ -12,12 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agender.detectors import open_detector
-from edge_agender.pipeline import Detector
-from edge_agender.predict import frame_of
-from edge_agender.preprocess import crop_face
-from edge_agender.records import Box, Picture
-from edge_agender.settings import DetectorConfig
+from edge_agender.config.settings import DetectorConfig
+from edge_agender.imaging.frame import Picture
+from edge_agender.imaging.geometry import Box
+from edge_agender.imaging.preprocess import crop_face
+from edge_agender.vision.assembly import configured_detector
+from edge_agender.vision.pipeline import Detector
+from edge_agender.vision.stills import frame_of
 from training.estimator.data import PATCH_MARGIN, PATCH_PX, read_people
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.3)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    detector = open_detector(DetectorConfig(kind=args.detector, score_threshold=args.threshold, min_face_px=1))
+    detector = configured_detector(DetectorConfig(kind=args.detector, score_threshold=args.threshold, min_face_px=1))
     people = read_people(args.data)
     shape = (len(people), PATCH_PX, PATCH_PX, 3)
     patches = np.lib.format.open_memmap(args.out, "w+", np.uint8, shape)

@@ -1,0 +1,127 @@
+"""What every source is, and what they share: building a Frame and wiping it afterwards."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from edge_agender.capture.sources.view import View
+from edge_agender.config.settings import SourceConfig
+from edge_agender.imaging.frame import Frame, Picture
+from edge_agender.imaging.geometry import TYPICAL_HFOV_DEG, focal_px
+from edge_agender.imaging.preprocess import small_luma, to_bgr
+
+
+class Source(Protocol):
+    """Where frames come from. One thread reads; any thread may close.
+
+    `live`: frames come whether or not anybody takes them, so the late ones are dropped; False means that `read`
+    may be called as late as one likes and nothing is missed.
+    `progress_s`: time.monotonic() when the source last delivered a frame, finished an attempt to reconnect, or, between
+    two of these, was seen to wait for the next.
+    `problem`: one line on why no frames come just now; None while they do.
+    `restarts`: how often it was started again, or reached again, after frames had stopped.
+    """
+
+    live: bool
+    restarts: int
+
+    @property
+    def progress_s(self) -> float: ...
+
+    @property
+    def problem(self) -> str | None: ...
+
+    def read(self) -> Frame | None:
+        """Block for the next frame; None at the end or once `stop` is set.
+
+        Raises CameraError, MediaError or StalledError.
+        """
+
+    def close(self) -> None:
+        """Give everything back; may be called again."""
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class BaseSource:
+    """The parts of a Source that do not depend on where its frames come from."""
+
+    def __init__(self) -> None:
+        self.restarts = 0
+        self._progress_s = time.monotonic()
+        self._problem: str | None = None
+
+    @property
+    def progress_s(self) -> float:
+        return self._progress_s
+
+    @property
+    def problem(self) -> str | None:
+        return self._problem
+
+    def made_progress(self) -> None:
+        self._progress_s = time.monotonic()
+
+    def failed(self, log: logging.Logger, text: str) -> None:
+        """Report trouble that may heal: a warning once, then quietly."""
+        log.log(logging.DEBUG if self._problem else logging.WARNING, text)
+        self._problem = text
+
+    def healed(self, log: logging.Logger, text: str) -> None:
+        """Report, where there was trouble, that it is over."""
+        if self._problem:
+            log.info(text)
+        self._problem = None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _wipe(*made: Picture) -> Callable[[], None]:
+    """Return what overwrites the pictures with zeros: what a frame showed does not linger in free memory."""
+    pictures: list[Picture] = []
+    for picture in made:  # the largest comes first: what is a part of it goes with it
+        if not any(np.may_share_memory(picture, other) for other in pictures):
+            pictures.append(picture)
+
+    def wipe() -> None:
+        while pictures:
+            pictures.pop().fill(0)
+
+    return wipe
+
+
+class Framer:
+    """Builds the frames of one source, numbered from 0."""
+
+    def __init__(self, config: SourceConfig, view: View | None = None) -> None:
+        self._view = view or View.of(config)
+        self._small_size = (config.small_width_px, config.small_height_px)
+        self._sequence = 0
+
+    def frame(self, raw: Picture, captured_s: float) -> Frame:
+        """Return the Frame of a grey, B, G, R or B, G, R, A picture that nobody else uses; releasing it wipes `raw`."""
+        turned = self._view.apply(raw)
+        full = to_bgr(turned)
+        small = small_luma(full, self._small_size)
+        wipe = _wipe(raw, turned, full, small)
+        # Neither a cut nor a turn changes it: the raw picture is as wide as the lens shows.
+        focal = focal_px(raw.shape[1], TYPICAL_HFOV_DEG)
+        frame = Frame(self._sequence, captured_s, time.time(), small, full, wipe, focal)
+        self._sequence += 1
+        return frame

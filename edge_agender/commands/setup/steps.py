@@ -1,0 +1,204 @@
+"""`edge-agender setup`: asks the few questions, shows what it will write, writes it whole or not at all, starts the
+service and lets the doctor look at it. Until the last yes nothing is written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agender.commands.doctor import checks as doctor
+from edge_agender.commands.doctor.report import as_text, summary
+from edge_agender.commands.setup import unit
+from edge_agender.commands.setup.document import changes, render
+from edge_agender.commands.setup.draft import CA_FILE, Draft
+from edge_agender.commands.setup.files import File, write_all
+from edge_agender.commands.setup.prompt import Talk
+from edge_agender.commands.setup.questions import ask_all, from_flags, try_broker
+from edge_agender.config.load import read_file, validate
+from edge_agender.config.masking import has_secrets, masked
+from edge_agender.config.settings import Config
+from edge_agender.device.hardening import close_memory
+from edge_agender.device.installation import Place
+from edge_agender.device.paths import reference_text
+from edge_agender.errors import ConfigError, SetupError, UsageError
+
+SYSTEM = Path("/")
+CONFIG_FILE = Path("etc/edge-agender/config.yaml")
+PASSWORD_FILE = Path("etc/credstore/edge-agender.mqtt-password")
+# The service's user exists only while it runs, so that no file can belong to it: this group is what it is given.
+SERVICE_GROUP = "video"
+STOPPED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is there already. `config` None: nothing, or nothing that can be used, for the reason in `unusable`."""
+
+    config: Config | None
+    draft: Draft
+    unusable: str | None
+
+
+def run_setup(options: Namespace) -> int:
+    """Set this device up; return 0, 130 where it was stopped before writing, 1 where the doctor finds a failure."""
+    talk, root = Talk(sys.stdout), Path(os.path.realpath(options.root))
+    _may_go_on(options, talk, root)
+    before = _look(root)
+    try:
+        draft = _decide(options, talk, before, root)
+        files, undone = _plan(draft, root)
+        _show(talk, draft, before, files, undone)
+        if options.dry_run:
+            talk.say("nothing was written (--dry-run)")
+            return 0
+        if not options.yes and not talk.agree(_last_question(options, root, undone), default=True):
+            talk.say("nothing was written")
+            return STOPPED
+    except (KeyboardInterrupt, EOFError):
+        talk.say("\nstopped: nothing was written")
+        return STOPPED
+    return _do(options, talk, root, files, undone)
+
+
+def _may_go_on(options: Namespace, talk: Talk, root: Path) -> None:
+    if root == SYSTEM and not options.dry_run and os.geteuid() != 0:
+        raise SetupError("setup writes below /etc: run it with sudo, or look first with --dry-run")
+    if not options.yes and not talk.can_ask:
+        raise UsageError("there is no terminal to ask on: give --yes and what differs from the defaults as flags")
+
+
+def _look(root: Path) -> Before:
+    path = root / CONFIG_FILE
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        return Before(None, Draft(), None)
+    except OSError as error:
+        raise SetupError(f"{path}: {error.strerror}: run setup with sudo, or see to this file") from None
+    try:
+        data = read_file(path)
+        return Before(validate(data, str(path)), Draft(data), None)
+    except ConfigError as error:
+        return Before(None, Draft(), str(error))
+
+
+def _decide(options: Namespace, talk: Talk, before: Before, root: Path) -> Draft:
+    if before.unusable is not None:
+        if options.yes:
+            # The defaults may tell more of people than what was meant by the file.
+            raise ConfigError(f"{before.unusable}\nmend this, move the file away, or run setup without --yes")
+        talk.refuse(before.unusable)
+        talk.say("This configuration cannot be used; it is kept, and a new one starts from the defaults.", "yellow")
+    draft, place = from_flags(before.draft, options), Place(root)
+    if options.yes:
+        if try_broker(draft, place, talk) is not None:
+            talk.say("going on all the same: the service connects when it can", "yellow")
+        return draft
+    talk.say("Enter takes what stands in brackets. Nothing is written before the end; Ctrl-C stops.")
+    return ask_all(draft, options, talk, place)
+
+
+def _plan(draft: Draft, root: Path) -> tuple[list[File], str | None]:
+    """Return the files that must change, and what cannot be done, in words."""
+    config = draft.config
+    private = has_secrets(config.source.opencv.uri)
+    text = render(config, reference_text())
+    files = [
+        File(root / CONFIG_FILE, text.encode(), 0o640 if private else 0o644, "configuration",
+             SERVICE_GROUP if private else None, keep=True)
+    ]  # fmt: skip
+    if draft.password is not None:
+        files.append(
+            File(root / PASSWORD_FILE, f"{draft.password}\n".encode(), 0o600, "the broker's password", secret=True)
+        )
+    if draft.ca is not None:
+        files.append(File(root / CA_FILE.relative_to("/"), draft.ca, 0o644, f"copy of {draft.ca_from}", keep=True))
+    undone = None
+    if not unit.packaged(root):
+        try:
+            text = unit.unit_text(Path(sys.prefix))
+            files.append(File(root / unit.OWN_PLACE, text.encode(), 0o644, "the service's unit", keep=True))
+        except SetupError as error:
+            undone = f"the service is not installed: {error}"
+    return [file for file in files if not file.is_there()], undone
+
+
+def _show(talk: Talk, draft: Draft, before: Before, files: list[File], undone: str | None) -> None:
+    talk.say()
+    for file in files:
+        owner = f"root:{file.group or 'root'} {file.mode:04o}"
+        replaced = ", the present one is kept" if file.keep and file.path.exists() else ""
+        talk.say(f"{file.path} ({file.title}, {owner}{replaced})", "bold")
+        if file.secret:
+            talk.say("  ********")
+        elif file.title == "configuration":
+            _show_configuration(talk, draft, before)
+    if not files:
+        talk.say("Every file is already as it should be.")
+    if undone is not None:
+        talk.say(undone, "yellow")
+    talk.say()
+
+
+def _show_configuration(talk: Talk, draft: Draft, before: Before) -> None:
+    for line in render(masked(draft.config), reference_text()).splitlines():
+        talk.say(f"  {line}", "dim" if line.strip().startswith("#") else None)
+    if before.config is not None:
+        lines = changes(before.config, draft.config)
+        talk.say("what changes:" if lines else "no option changes")
+        for line in lines:
+            talk.say(f"  {line}", "yellow")
+
+
+def _last_question(options: Namespace, root: Path, undone: str | None) -> str:
+    starts = undone is None and not options.no_start and unit.systemd_runs(root)
+    return "Write this and start the service?" if starts else "Write this?"
+
+
+def _do(options: Namespace, talk: Talk, root: Path, files: list[File], undone: str | None) -> int:
+    kept = write_all(files, root)
+    for file in files:
+        talk.say(f"written: {file.path}")
+    for path in kept:
+        talk.say(f"kept:    {path}")
+    if root != SYSTEM:
+        talk.say(f"not done, since all was written below {root}: starting the service, the doctor")
+        return 0
+    trouble = _start(options, talk, reload=any(file.path == root / unit.OWN_PLACE for file in files), undone=undone)
+    healthy = _examine(talk, root)
+    if trouble is not None:
+        raise trouble
+    return 0 if healthy else 1
+
+
+def _start(options: Namespace, talk: Talk, reload: bool, undone: str | None) -> SetupError | None:
+    """Start the service where that can be done, else say why not; return its failure, which the doctor comes before."""
+    if undone is not None or options.no_start or not unit.systemd_runs(SYSTEM):
+        reason = undone or (
+            "--no-start" if options.no_start else "no systemd runs here: start `edge-agender run` yourself"
+        )
+        talk.say(f"not started: {reason}", "yellow")
+        return None
+    try:
+        unit.start(reload, talk.progress)
+    except SetupError as error:
+        return error
+    finally:
+        talk.progress_ends()
+    talk.say("started:  edge-agender, and at every boot from now on", "green")
+    return None
+
+
+def _examine(talk: Talk, root: Path) -> bool:
+    talk.say("\nthe doctor looks at it:")
+    # It looks at pictures.
+    close_memory()
+    results = []
+    for result in doctor.each(root / CONFIG_FILE, place=Place(root)):
+        results.append(result)
+        talk.say(as_text(result, colour=talk.colours))
+    talk.say(summary(results))
+    return not doctor.failed(results)

@@ -1,0 +1,177 @@
+"""YAML and --set options -> a frozen, validated Config, or one ConfigError that lists every mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from edge_agender.common.media import PICTURE_SUFFIXES
+from edge_agender.config.settings import TOPIC, TOPIC_LEVEL, Config
+from edge_agender.errors import ConfigError
+
+# A configuration is a page of text; anything larger is the wrong file, and YAML aliases could make it explode.
+MAX_BYTES = 256 * 1024
+# What an error message may repeat: words and numbers, but nothing that has a place for credentials (user:word@host).
+_PLAIN_TEXT = re.compile(r"[\w .,/+-]{0,40}")
+_QUOTED = re.compile(r"'[^'<][^']+'")
+_IN_WORDS = {
+    TOPIC: "be a topic without + and # that does not begin with /",
+    TOPIC_LEVEL: "be one word without spaces, /, + and #, such as lobby-3",
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases, and with duplicate keys refused instead of the last one winning."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed here: write the value out")
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):
+            # So PyYAML fails on a value that does not fit its explicit tag, such as !!bool maybe.
+            problem = f"this is no value of type {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        # What is no mapping, in spite of its tag, is refused below.
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            key = str(key_node.value)
+            if key in seen:
+                raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is given twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """Return the mapping that a YAML text holds; raise ConfigError naming `origin` where it holds none."""
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{origin}: not valid YAML: {_yaml_reason(error)}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{origin}: expected sections such as 'mqtt:', found {type(data).__name__}")
+    return data
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file; raise ConfigError where it cannot be read or is none."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        advice = "run this with sudo, or give another" if isinstance(error, PermissionError) else "give an existing"
+        raise ConfigError(f"{path}: {error.strerror or error}: {advice} file with --config") from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES // 1024} kB: this is not a configuration")
+    try:
+        return parse_yaml(raw.decode("utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text: this is not a configuration") from None
+
+
+def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return `data` with options such as "mqtt.host=broker" set; values are read as YAML."""
+    merged: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise ConfigError(f"--set {override}: write it as section.option=value, such as mqtt.host=broker.local")
+        value = parse_yaml(f"value: {text}" if text.strip() else "value: null", f"--set {path}").get("value")
+        node = merged
+        for key in keys[:-1]:
+            child = node.get(key)
+            node[key] = dict(child) if isinstance(child, dict) else {}
+            node = node[key]
+        node[keys[-1]] = value
+    return merged
+
+
+def validate(data: Mapping[str, Any], origin: str) -> Config:
+    """Return the Config that `data` describes; raise ConfigError with one line a mistake."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(dict(mistake)) for mistake in error.errors(include_url=False)]
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from None
+
+
+def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:
+    """Return the configuration of a file (defaults where None) with `overrides` applied, or raise ConfigError."""
+    data = read_file(path) if path else {}
+    return validate(apply_overrides(data, overrides), str(path) if path else "configuration")
+
+
+def _explain(mistake: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in mistake["loc"]) or "(top)"
+    kind, context = mistake["type"], mistake.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"{where}: unknown option; {_nearest(mistake['loc'])}"
+    if kind == "literal_error":
+        return f"{where}: must be one of {context['expected']}, not {_shown(mistake)}"
+    if kind == "value_error":
+        return f"{where}: {context['error']}"
+    if kind == "model_type":
+        return f"{where}: must be a section with options below it, not {_shown(mistake)}"
+    if kind == "string_pattern_mismatch":
+        return f"{where}: must {_IN_WORDS[context['pattern']]}, not {_shown(mistake)}"
+    text = str(mistake["msg"]).removeprefix("String ").removeprefix("Input ").removeprefix("should ")
+    return f"{where}: must {text}, not {_shown(mistake)}"
+
+
+def _yaml_reason(error: Exception) -> str:
+    """Where and what, without the line itself: it may hold a password."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        # The parser quotes tags and anchors, and who forgets the quotes around a password makes one of it.
+        problem = _QUOTED.sub("what is there", str(error.problem))
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _shown(mistake: dict[str, Any]) -> str:
+    """The offending value, short, and never one that may be, or hold, a secret."""
+    value = mistake.get("input")
+    if any("password" in str(part) for part in mistake["loc"]):
+        return "what is given"
+    if isinstance(value, str) and not _PLAIN_TEXT.fullmatch(value):
+        return "this text"
+    if isinstance(value, dict | list):
+        return "a section" if isinstance(value, dict) else "a list"
+    return repr(value)
+
+
+def _nearest(location: tuple[Any, ...]) -> str:
+    node: type[BaseModel] = Config
+    for part in location[:-1]:
+        field = node.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            break
+        node = field.annotation
+    names = sorted(node.model_fields)
+    close = get_close_matches(str(location[-1]), names, n=1)
+    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(names)}"
+
+
+def source_overrides(what: str) -> list[str]:
+    """Return the --set options that the short form `--source WHAT` stands for."""
+    if what in ("demo", "picamera2"):
+        return [f"source.kind={what}"]
+    path = Path(what)
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        return ["source.kind=images", f"source.images.paths={json.dumps([what])}"]
+    return ["source.kind=opencv", f"source.opencv.uri={json.dumps(what)}"]

@@ -1,0 +1,393 @@
+"""Every option: its name, type, default and limits. config.yaml is the same in prose; a test compares the two.
+
+Names carry their unit. Sections are frozen and know no other keys, so a typing error is an error with a path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from edge_agender.config.hours import parse_hours
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+# The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
+Answer = Annotated[float, Field(gt=0, le=20)]
+# What the demo shows at once, and threads of a network.
+MOST_PEOPLE, MOST_THREADS = 32, 8
+TOPIC, TOPIC_LEVEL = r"^[^+#/\x00][^+#\x00]*$", r"^[^+#/\x00\s]+$"
+Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=TOPIC)]
+TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=TOPIC_LEVEL)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def empty_is_default(cls, value: object) -> object:
+        """A section of which every line is commented out reads as null."""
+        return {} if value is None else value
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that only this machine reaches. Of names, localhost alone: any other may point anywhere."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def default_device_name() -> str:
+    return socket.gethostname().split(".")[0] or "edge-agender"
+
+
+class DeviceConfig(Section):
+    name: TopicLevel = Field(default_factory=default_device_name)
+
+
+class Picamera2Config(Section):
+    camera: Annotated[int, Field(ge=0)] = 0
+    autofocus: Literal["continuous", "manual", "off"] = "continuous"
+    lens_position_dioptres: NotNegative | None = None
+    exposure_us: Annotated[int, Field(gt=0)] | None = None
+    gain: Positive | None = None
+    buffers: Annotated[int, Field(ge=2, le=8)] = 4
+    timeout_s: Answer = 5.0
+
+
+class OpencvConfig(Section):
+    uri: str | None = None
+    pace: bool = True
+    timeout_s: Answer = 10.0
+    reconnect_max_s: Positive = 60.0
+
+
+class ImagesConfig(Section):
+    paths: tuple[Path, ...] = ()
+
+
+class DemoConfig(Section):
+    people: Annotated[int, Field(ge=0, le=MOST_PEOPLE)] = 3
+    seed: int = 7
+    pace: bool = True
+    stay: bool = False
+    duration_s: Positive | None = None
+
+
+class RegionConfig(Section):
+    """The part of the picture that counts, as parts of its width and height."""
+
+    x: Fraction = 0.0
+    y: Fraction = 0.0
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    height: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def inside(self) -> RegionConfig:
+        if self.x + self.width > 1 + 1e-9 or self.y + self.height > 1 + 1e-9:
+            raise ValueError("the region must lie inside the picture: x + width and y + height are at most 1")
+        return self
+
+
+class SourceConfig(Section):
+    kind: Literal["picamera2", "opencv", "images", "demo"] = "picamera2"
+    width_px: Annotated[int, Field(ge=64, le=4608)] = 1280
+    height_px: Annotated[int, Field(ge=64, le=3456)] = 960
+    small_width_px: Annotated[int, Field(ge=64, le=1280)] = 320
+    small_height_px: Annotated[int, Field(ge=64, le=960)] = 240
+    rate_hz: Annotated[float, Field(gt=0, le=120)] = 15.0
+    rotate_deg: Literal[0, 90, 180, 270] = 0
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    region: RegionConfig = RegionConfig()
+    picamera2: Picamera2Config = Picamera2Config()
+    opencv: OpencvConfig = OpencvConfig()
+    images: ImagesConfig = ImagesConfig()
+    demo: DemoConfig = DemoConfig()
+
+    @model_validator(mode="after")
+    def has_what_it_reads(self) -> SourceConfig:
+        if self.kind == "opencv" and not self.opencv.uri:
+            raise ValueError("kind opencv needs opencv.uri: a file, an http or rtsp URL, or /dev/video0")
+        if self.kind == "images" and not self.images.paths:
+            raise ValueError("kind images needs images.paths: files or folders")
+        return self
+
+
+# The model of each kind of detector that has one, where detector.model is empty.
+DETECTOR_MODELS = {"ssd": "face-ssd", "res10": "res10"}
+
+
+class DetectorConfig(Section):
+    kind: Literal["ssd", "res10", "haar"] = "ssd"
+    model: str | None = None
+    score_threshold: Fraction | None = None
+    nms_iou: Fraction = 0.45
+    min_face_px: Annotated[float, Field(ge=1)] = 16.0
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
+
+
+class EstimatorConfig(Section):
+    model: str = "agender-ssrnet"
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
+
+
+class ModelsConfig(Section):
+    """Whose models are trusted. No key: those that lie in the two folders."""
+
+    public_key: str | None = None
+
+    @field_validator("public_key")
+    @classmethod
+    def of_minisign(cls, value: str | None) -> str | None:
+        # 42 bytes of base64 that begin with "Ed": no other text is a key.
+        if value is not None and not re.fullmatch(r"RW[Q-T][A-Za-z0-9+/]{53}", value):
+            raise ValueError("must be the second line of a minisign .pub file: 56 characters that begin with RW")
+        return value
+
+
+class GatingConfig(Section):
+    motion: bool = True
+    motion_luma: Annotated[float, Field(gt=0, le=255)] = 6.0
+    idle_interval_s: NotNegative = 0.5
+    still_interval_s: NotNegative = 0.25
+    cadence: bool = True
+    active_interval_s: NotNegative = 0.1
+    estimates: bool = True
+
+
+class TrackingConfig(Section):
+    max_gap_s: Positive = 1.5
+    max_gap_unconfirmed_s: Positive = 0.4
+    min_hits: Annotated[int, Field(ge=1)] = 2
+    start_score: Fraction = 0.0
+    confirm_score: Fraction = 0.0
+
+
+class ViewerConfig(Section):
+    """What it takes to count as a viewer."""
+
+    min_detections: Annotated[int, Field(ge=1)] = 3
+    min_s: NotNegative = 0.5
+    min_attention_s: NotNegative = 0.0
+
+
+class LookingConfig(Section):
+    """When a face looks at the sign, by how frontal it is (0..1): from one value until below a lower one."""
+
+    starts_at: Fraction = 0.42
+    ends_at: Fraction = 0.38
+    smooth_s: NotNegative = 0.2
+    max_gap_s: Positive = 0.6
+
+    @model_validator(mode="after")
+    def hysteresis(self) -> LookingConfig:
+        if self.ends_at > self.starts_at:
+            raise ValueError("ends_at must not be above starts_at")
+        return self
+
+
+class DistanceConfig(Section):
+    lens_hfov_deg: Annotated[float, Field(gt=1, lt=179)] | None = None
+    face_height_cm: Positive = 20.0
+    near_cm: Positive = 150.0
+    far_cm: Positive = 400.0
+
+    @model_validator(mode="after")
+    def ordered(self) -> DistanceConfig:
+        if self.near_cm >= self.far_cm:
+            raise ValueError("near_cm must be below far_cm")
+        return self
+
+
+class AudienceConfig(Section):
+    age_bands: tuple[Annotated[int, Field(ge=1, le=120)], ...] = (13, 18, 25, 35, 45, 55, 65)
+    min_gender_confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.7
+    hold_s: NotNegative = 0.5
+    viewer: ViewerConfig = ViewerConfig()
+    looking: LookingConfig = LookingConfig()
+    distance: DistanceConfig = DistanceConfig()
+
+    @field_validator("age_bands")
+    @classmethod
+    def rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("the lower ends of the bands must rise, such as [13, 18, 25]")
+        return value
+
+
+class WindowConfig(Section):
+    length_s: Annotated[int, Field(ge=10, le=86400)] = 60
+    demographics: Literal["window", "content"] = "window"
+
+    @field_validator("length_s")
+    @classmethod
+    def divides_the_day(cls, value: int) -> int:
+        if 86400 % value:
+            raise ValueError("must divide the day into equal parts, such as 60, 300, 900 or 3600")
+        return value
+
+
+class ScheduleConfig(Section):
+    """When it measures. No hours: always."""
+
+    hours: tuple[str, ...] = ()
+    off_file: Path | None = Path("/etc/edge-agender/off")
+    off_pin: Annotated[int, Field(ge=0, le=1023)] | None = None
+    off_pin_chip: Path = Path("/dev/gpiochip0")
+
+    @field_validator("hours")
+    @classmethod
+    def readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for line in value:
+            parse_hours(line)
+        return value
+
+
+class HomeAssistantConfig(Section):
+    """Device discovery: Home Assistant finds the device by itself."""
+
+    enabled: bool = False
+    prefix: Topic = "homeassistant"
+
+
+class PrivacyConfig(Section):
+    level: Literal["aggregate", "frame", "viewer"] = "frame"
+    min_cell: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class PublishConfig(Section):
+    frames: Literal["every", "rate", "change"] = "every"
+    max_rate_hz: Positive = 5.0
+    idle_s: NotNegative = 1.0
+    health_s: Annotated[float, Field(ge=1)] = 60.0
+
+
+class TlsConfig(Section):
+    enabled: bool = False
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def complete(self) -> TlsConfig:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together: give both or neither")
+        if self.certificate_file and not self.enabled and not self.ca_file:
+            raise ValueError("a client certificate needs enabled: true or a ca_file")
+        return self
+
+
+class QosConfig(Section):
+    frame: Annotated[int, Field(ge=0, le=2)] = 0
+    status: Annotated[int, Field(ge=0, le=2)] = 1
+    health: Annotated[int, Field(ge=0, le=2)] = 0
+    viewer: Annotated[int, Field(ge=0, le=2)] = 1
+    window: Annotated[int, Field(ge=0, le=2)] = 1
+    enabled: Annotated[int, Field(ge=0, le=2)] = 1
+    discovery: Annotated[int, Field(ge=0, le=2)] = 1
+
+
+class MqttConfig(Section):
+    host: Annotated[str, Field(min_length=1)] = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    protocol: Literal["5", "3.1.1"] = "5"
+    prefix: Topic = "edge-agender"
+    client_id: str | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    reconnect_min_s: Positive = 1.0
+    reconnect_max_s: Positive = 60.0
+    qos: QosConfig = QosConfig()
+    tls: TlsConfig = TlsConfig()
+
+    @field_validator("host")
+    @classmethod
+    def host_alone(cls, value: str) -> str:
+        if any(letter.isspace() or letter in "/@" for letter in value):
+            raise ValueError("give the name or address alone, such as broker.local; the port is mqtt.port")
+        return value
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def protocol_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def named(self) -> MqttConfig:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username: brokers know a password only with a name")
+        return self
+
+    @property
+    def uses_tls(self) -> bool:
+        return self.tls.enabled or self.tls.ca_file is not None
+
+    @property
+    def effective_port(self) -> int:
+        return self.port or (8883 if self.uses_tls else 1883)
+
+
+class OutboxConfig(Section):
+    path: Path | None = None
+    frames_durable: bool = False
+    max_mb: Positive = 64.0
+    max_age_h: Positive = 168.0
+    batch_s: NotNegative = 1.0
+    memory_messages: Annotated[int, Field(ge=16)] = 4096
+    live_messages: Annotated[int, Field(ge=1)] = 256
+    live_max_age_s: Positive = 10.0
+    historical_after_s: NotNegative = 30.0
+    replay_rate_hz: Positive = 20.0
+
+
+class WebConfig(Section):
+    """The status page. Beyond loopback it needs a password: it tells where people stand."""
+
+    enabled: bool = True
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    password_file: Path | None = None
+    hostnames: tuple[str, ...] = ()
+    aim: bool = True
+    stalled_after_s: Positive = 15.0
+
+    @model_validator(mode="after")
+    def protected(self) -> WebConfig:
+        if self.enabled and not is_loopback(self.host) and self.password_file is None:
+            raise ValueError(f"host {self.host} can be reached from elsewhere: set password_file, or host: 127.0.0.1")
+        return self
+
+
+class LogConfig(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(Section):
+    device: DeviceConfig = DeviceConfig()
+    source: SourceConfig = SourceConfig()
+    detector: DetectorConfig = DetectorConfig()
+    estimator: EstimatorConfig = EstimatorConfig()
+    models: ModelsConfig = ModelsConfig()
+    gating: GatingConfig = GatingConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    audience: AudienceConfig = AudienceConfig()
+    window: WindowConfig = WindowConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
+    publish: PublishConfig = PublishConfig()
+    mqtt: MqttConfig = MqttConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    web: WebConfig = WebConfig()
+    log: LogConfig = LogConfig()

@@ -1,0 +1,129 @@
+"""Observations -> messages: counts the audience, decides what is due, and lets out what the privacy level releases."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from edge_agender import __version__
+from edge_agender.audience.counting import Audience, FrameCounter
+from edge_agender.audience.demography import AgeBands
+from edge_agender.audience.distance import counted_focal_px
+from edge_agender.audience.measures import Content, FrameView, Visit, Window
+from edge_agender.audience.privacy import Gate
+from edge_agender.config.masking import masked
+from edge_agender.config.settings import Config
+from edge_agender.daemon.frame_policy import FramePolicy
+from edge_agender.messages.build import frame_message, viewer_message, window_message
+from edge_agender.messages.contract import VersionsPayload
+from edge_agender.messages.message import Message
+from edge_agender.messages.sender import Sender
+from edge_agender.vision.pipeline import Observation
+
+log = logging.getLogger(__name__)
+
+KEPT_WINDOWS = 60  # for the status page: an hour of minutes
+
+
+class Reporter:
+    """Turns what each frame showed into the messages that are due. One thread; time comes with the observation."""
+
+    def __init__(self, config: Config, sender: Sender) -> None:
+        self._sender = sender
+        self._counter = FrameCounter(config.audience)
+        self._policy = FramePolicy(config.publish)
+        self.gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
+        self._distance = config.audience.distance
+        self._audience = Audience(config.audience, config.window, config.tracking)
+        self.versions = versions(config)
+        self._frames_durable = config.outbox.frames_durable
+        self._sequences: Counter[str] = Counter()
+        self.view: FrameView | None = None
+        self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
+
+    def observe(self, observation: Observation, throttled: bool | None = None) -> Iterator[Message]:
+        """Yield the messages that this frame gives rise to."""
+        now_s, utc_s = observation.captured_s, observation.utc_s
+        # Files, streams and USB cameras have sizes of their own, whatever was asked for.
+        focal = counted_focal_px(self._distance, observation.picture_px[0], observation.focal_px)
+        visits = self._audience.observe(
+            observation.faces,
+            now_s=now_s,
+            utc_s=utc_s,
+            focal_length_px=focal,
+            luma=observation.mean_luma,
+            throttled=throttled,
+        )
+        yield from self._viewers(visits)
+        view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)
+        released = self.view = self.gate.frame(view)
+        if released is not None and self._policy.due(audience_summary(released), released.count, now_s):
+            self._sequences["frame"] += 1
+            message = frame_message(self._sender, released)
+            yield replace(message, durable=True, qos=max(message.qos, 1)) if self._frames_durable else message
+
+    def windows_due(self, utc_s: float) -> Iterator[Message]:
+        """Yield the windows that are complete. Call it also while no frames come."""
+        for closed in self._audience.windows_due(utc_s):
+            window = self.gate.window(closed)
+            self.windows.append(window)
+            yield window_message(self._sender, window, self._next("window"), self.versions)
+
+    def end_visits(self) -> Iterator[Message]:
+        """Yield the viewers who are still there when the camera closes."""
+        self.view = None
+        yield from self._viewers(self._audience.close())
+
+    def show(self, content: Content) -> None:
+        """From now on the sign shows this."""
+        self._audience.show(content)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a restarted process needs to complete the open windows: sums only."""
+        return self._audience.snapshot()
+
+    def restore(self, snapshot: Any) -> None:
+        """Go on with the windows of the process before, where the snapshot can be used."""
+        if snapshot is None:
+            return
+        try:
+            self._audience.restore(snapshot)
+        except (ValueError, TypeError, AttributeError) as error:
+            log.warning("the windows of before the restart are lost: %s", error)
+
+    def carry_on(self, before: Reporter) -> None:
+        """Number messages on from another reporter of this process: a gap in a sequence means a loss."""
+        self._sequences = before._sequences
+        self.windows.extend(before.windows)
+
+    def _viewers(self, visits: Sequence[Visit]) -> Iterator[Message]:
+        for visit in visits:
+            viewer = self.gate.viewer(visit)
+            if viewer is not None:
+                yield viewer_message(self._sender, viewer, self._next("viewer"))
+
+    def _next(self, kind: str) -> int:
+        self._sequences[kind] += 1
+        return self._sequences[kind] - 1
+
+
+def audience_summary(view: FrameView) -> tuple[object, ...]:
+    """What a subscriber would call the same audience: how many of which gender and band."""
+    return (tuple(view.by_gender.items()), tuple(view.by_age_band.items()))
+
+
+def versions(config: Config) -> VersionsPayload:
+    """Return what made the figures: software, models, and a fingerprint of the options that bear on them."""
+    # Without what may be a password: the fingerprint is published, and guesses could be tried on it.
+    shown = masked(config)
+    relevant = shown.model_dump_json(include={"source", "detector", "estimator", "gating", "tracking", "audience"})
+    return {
+        "software": __version__,
+        "detector": config.detector.model or config.detector.kind,
+        "estimator": config.estimator.model,
+        "configuration": hashlib.sha256(relevant.encode()).hexdigest()[:12],
+    }

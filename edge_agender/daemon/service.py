@@ -1,0 +1,117 @@
+"""Builds, runs and stops the daemon. The only place where edges are opened, on one stack, in this order."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import FrameType
+
+import cv2
+
+from edge_agender.config.settings import Config
+from edge_agender.daemon.engine import Engine
+from edge_agender.daemon.status import LiveFeed
+from edge_agender.delivery.inbox import Orders
+from edge_agender.delivery.sinks import open_sink
+from edge_agender.device.hardening import close_memory
+from edge_agender.device.memory import Area, drop_start_up_code, give_back, library_areas, share_one_heap
+from edge_agender.device.paths import state_folder
+from edge_agender.device.state import StateFolder
+from edge_agender.device.systemd import Notifier, credential
+from edge_agender.errors import EdgeAgenderError
+from edge_agender.inference import tflite
+from edge_agender.messages.sender import sender_of
+from edge_agender.web import serve
+from edge_agender.web.snapshot import LiveState
+
+log = logging.getLogger(__name__)
+
+REFUSED = "the configuration file is refused: run edge-agender check"
+
+
+class Service:
+    """The daemon. `run` returns when told to stop, and raises what it cannot heal."""
+
+    def __init__(self, config: Config, reload: Callable[[], Config], *, sink: str, until_end: bool) -> None:
+        self._config = config
+        self._reload = reload
+        self._sink_kind = sink
+        self._until_end = until_end
+        self._stop = threading.Event()
+        self._reload_wanted = threading.Event()
+        self._libraries: list[Area] = []
+
+    def run(self) -> None:
+        """Open everything, work until stopped, close everything in reverse order."""
+        share_one_heap()
+        close_memory()
+        _limit_threads(self._config)
+        # Now, while there is one thread and nothing is being loaded; with the largest library, which comes late.
+        tflite.preload()
+        self._libraries = library_areas()
+        with ExitStack() as stack:
+            self._catch_signals(stack)
+            notifier = stack.enter_context(Notifier.from_environment())
+            sender = sender_of(self._config)
+            # First, so that the broker is being reached while the camera starts and the models load.
+            orders = Orders()
+            sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender, orders))
+            folder = StateFolder(self._config.outbox.path or state_folder())
+            engine = stack.enter_context(Engine(self._config, sink, sender, folder, orders, until_end=self._until_end))
+            live = LiveState()
+            stack.callback(live.close)
+            stack.enter_context(serve(self._config.web, live, credential("web-password")))
+            self._settle()
+            notifier.ready(f"watching {self._config.source.kind}")
+            self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
+            notifier.stopping()
+
+    def _work(self, engine: Engine, notifier: Notifier, feed: LiveFeed) -> None:
+        while not self._stop.is_set() and engine.step():
+            feed.update(time.monotonic())
+            if engine.fresh:
+                notifier.fresh_frame(time.monotonic())
+            if self._reload_wanted.is_set():
+                self._reload_wanted.clear()
+                self._take_over(engine, notifier)
+        if not self._stop.is_set():
+            engine.finish()
+
+    def _take_over(self, engine: Engine, notifier: Notifier) -> None:
+        notifier.reloading()
+        try:
+            config = self._reload()
+            engine.reconfigure(config)
+        except EdgeAgenderError as error:
+            for line in str(error).splitlines():
+                log.error("the new configuration is refused, the old one stays: %s", line)
+            engine.alarm(REFUSED)
+        else:
+            self._config = config
+            _limit_threads(config)
+            engine.alarm(REFUSED, on=False)
+            log.info("the new configuration is in force")
+            self._settle()
+        notifier.ready(f"watching {self._config.source.kind}")
+
+    def _settle(self) -> None:
+        """Give back what opening took and working does not need."""
+        give_back()
+        drop_start_up_code(self._libraries)
+
+    def _catch_signals(self, stack: ExitStack) -> None:
+        wishes = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._reload_wanted}
+
+        def wish(number: int, _frame: FrameType | None) -> None:
+            wishes[signal.Signals(number)].set()
+
+        for number in wishes:
+            stack.callback(signal.signal, number, signal.signal(number, wish))
+
+
+def _limit_threads(config: Config) -> None:
+    cv2.setNumThreads(config.detector.threads)  # process-wide: cv2.dnn has no number of its own

@@ -1,0 +1,90 @@
+"""One short connection to the broker, to ask whether it lets us in and what this device may do there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, Self
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_agender.config.settings import MqttConfig
+from edge_agender.delivery.mqtt.connection import CONNECT_TIMEOUT_S, client_id, connect, new_client
+from edge_agender.delivery.mqtt.explain import explain, explain_closed, explain_refusal
+
+Answer = Literal["taken", "refused", "silent"]
+# Valid JSON, for whoever listens to everything; never retained, and of no use after a second.
+PAYLOAD = b"{}"
+
+
+class BrokerProbe:
+    """A context manager; entering raises BrokerError or CredentialError where the broker does not let us in."""
+
+    def __init__(self, config: MqttConfig, name: str) -> None:
+        self._config, self._name = config, name
+        self._client = new_client(config, name)
+        self._connected: list[ReasonCode] = []
+        self._answered: list[ReasonCode] = []
+        self._client.on_connect = lambda *args: self._connected.append(args[3])
+        self._client.on_subscribe = lambda *args: self._answered.extend(args[3])
+        self._client.on_publish = lambda *args: self._answered.append(args[3])
+
+    def __enter__(self) -> Self:
+        try:
+            connect(self._client, self._config)
+        except (OSError, ValueError) as error:
+            raise explain(error, self._config) from None
+        hung_up = not self._poll(lambda: bool(self._connected))
+        if not self._connected:
+            late = explain(TimeoutError(), self._config)
+            raise explain_closed(self._config, answered=False) if hung_up else late
+        if self._connected[0].is_failure:
+            raise explain_refusal(self._connected[0], self._config, self._name)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.disconnect()
+
+    def subscribe(self, topic: str) -> Answer:
+        self._answered.clear()
+        self._client.subscribe(topic, qos=1)
+        return self._answer()
+
+    def publish(self, topic: str) -> Answer:
+        """Publish next to nothing at QoS 1. MQTT 5 only: before, a refused message is acknowledged like any other."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = 1
+        self._answered.clear()
+        self._client.publish(topic, PAYLOAD, qos=1, retain=False, properties=properties)
+        return self._answer()
+
+    def _answer(self) -> Answer:
+        alive = self._poll(lambda: bool(self._answered))
+        if self._answered:
+            return "refused" if any(reason.is_failure for reason in self._answered) else "taken"
+        # Mosquitto 2.0.11 (Debian bookworm) hangs up after it refused a message.
+        return "silent" if alive else "refused"
+
+    def _poll(self, done: Callable[[], bool]) -> bool:
+        """Read and write until done or until it takes too long; False where the broker hung up."""
+        until_s = time.monotonic() + CONNECT_TIMEOUT_S
+        while not done() and time.monotonic() < until_s:
+            if self._client.loop(0.2) != 0:
+                return False
+        return True
+
+
+def probe_name(config: MqttConfig, device: str) -> str:
+    """A client id of the doctor's own: that of the daemon would throw the daemon out."""
+    return client_id(config, device) + "-doctor"
+
+
+def check_connection(config: MqttConfig, device: str = "edge-agender") -> None:
+    """Connect and disconnect once; raise BrokerError or CredentialError with one line that says what to do."""
+    with BrokerProbe(config, client_id(config, device) + "-check"):
+        pass

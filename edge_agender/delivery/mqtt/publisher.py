@@ -1,0 +1,146 @@
+"""The publisher: drains the outbox to the broker, says whether this device lives, and never gives up.
+
+One thread owns the connection: it connects, sends, receives, and after a failure waits with backoff and tries again,
+for ever. Commands are handled on that thread, so a handler must return at once (hand the payload to another thread).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from edge_agender.common.backoff import Backoff
+from edge_agender.config.settings import MqttConfig
+from edge_agender.delivery.mqtt.connection import client_id, warn_if_insecure
+from edge_agender.delivery.mqtt.session import STOP_S, Session
+from edge_agender.delivery.mqtt.traffic import Subscription, Traffic, Wake
+from edge_agender.delivery.outbox.outbox import Outbox
+from edge_agender.errors import BrokerError, EdgeAgenderError
+from edge_agender.messages.message import Message
+
+__all__ = ["LinkState", "Publisher"]
+
+_log = logging.getLogger(__name__)
+
+MAX_COMMAND_BYTES = 4096
+# Of a connection that comes and goes within seconds, so many are told; then only one that lasts.
+SHORT_LIVED_TOLD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """`since_s`: monotonic time of the last change; `unheard`: commands that were too large or failed."""
+
+    connected: bool
+    since_s: float
+    connects: int
+    last_error: str | None
+    sent: int
+    acknowledged: int
+    unheard: int
+
+
+class Publisher:
+    """A context manager: entering starts the thread, leaving says `stopped` and ends it within 1.5 s.
+
+    `status` builds the retained message for "online", "stopped" and "offline" (the will).
+    """
+
+    def __init__(self, config: MqttConfig, device: str, outbox: Outbox, status: Callable[[str], Message]) -> None:
+        self._config, self._outbox, self._status = config, outbox, status
+        self._name = client_id(config, device)
+        self._subscriptions: list[Subscription] = []
+        self._traffic = Traffic()
+        self._stop, self._wake = threading.Event(), Wake()
+        self._up_since_s: float | None = None
+        self._changed_s = time.monotonic()
+        self._connects = 0
+        self._last_error: str | None = None
+        self._warned: set[str] = set()
+        self._short_lived = 0
+        self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s)
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def subscribe(self, topic: str, handler: Callable[[str, bytes], None], max_bytes: int = MAX_COMMAND_BYTES) -> None:
+        """Have `handler(topic, payload)` called for what arrives there; call this before entering.
+
+        It runs on the publisher's thread and must return at once. Larger payloads are counted and dropped.
+        """
+        self._subscriptions.append(Subscription(topic, handler, max_bytes))
+
+    def __enter__(self) -> Publisher:
+        warn_if_insecure(self._config)
+        self._outbox.listen(self._wake.set)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._wake.set()
+        # The thread may be inside getaddrinfo(), which nothing can end; it is a daemon thread.
+        self._thread.join(STOP_S + 0.5)
+
+    def state(self) -> LinkState:
+        return LinkState(
+            connected=self._up_since_s is not None,
+            since_s=self._changed_s,
+            connects=self._connects,
+            last_error=self._last_error,
+            sent=self._traffic.sent,
+            acknowledged=self._traffic.acknowledged,
+            unheard=self._traffic.unheard,
+        )
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._session().run(self._stop, self._wake, self._came_up, self._is_stable)
+            except EdgeAgenderError as error:
+                self._failed(error)
+            except Exception as error:  # whatever it is, counting goes on and the next attempt may work
+                _log.debug("publisher", exc_info=True)
+                self._failed(BrokerError(f"publisher: {type(error).__name__}: {error}"))
+            if self._up_since_s is not None:
+                self._up_since_s, self._changed_s = None, time.monotonic()
+            self._outbox.rewind()
+            self._stop.wait(self._backoff.next_s())
+
+    def _session(self) -> Session:
+        return Session(self._config, self._name, self._outbox, self._status, self._subscriptions, self._traffic)
+
+    def _came_up(self) -> None:
+        self._up_since_s = self._changed_s = time.monotonic()
+        self._connects += 1
+        self._last_error = None
+        self._short_lived += 1
+        if self._short_lived <= SHORT_LIVED_TOLD:
+            self._say_connected()
+
+    def _is_stable(self) -> None:
+        """The connection has lasted: what goes wrong from now on is news again."""
+        if self._short_lived > SHORT_LIVED_TOLD:
+            self._say_connected()
+        self._short_lived = 0
+        self._traffic.cautious = False
+        self._warned.clear()
+        self._backoff.reset()
+
+    def _say_connected(self) -> None:
+        _log.info("connected to broker %s:%d", self._config.host, self._config.effective_port)
+
+    def _failed(self, error: EdgeAgenderError) -> None:
+        text = str(error)
+        if text in self._warned:
+            _log.debug("still: %s", text)
+        else:
+            _log.warning("%s (counting goes on; trying again for ever)", text)
+        self._warned.add(text)
+        self._last_error = text

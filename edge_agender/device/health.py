@@ -1,0 +1,34 @@
+"""What the daemon knows of its own device's health."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSample:
+    """How the device fares since the sample before; None where this board cannot tell. Fields as in the message."""
+
+    utc_s: float
+    uptime_s: float
+    frames: int = 0
+    fps: float | None = None
+    dropped_frames: int = 0
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    detections: int = 0
+    detections_saved: int = 0
+    estimates: int = 0
+    estimates_saved: int = 0
+    camera_restarts: int = 0
+    cpu_percent: float | None = None
+    memory_mb: float | None = None
+    temperature_c: float | None = None
+    throttled: bool | None = None
+    clock_synchronised: bool | None = None
+    broker_connects: int = 0
+    outbox_waiting: int = 0
+    outbox_dropped: int = 0
+    outbox_dropped_by: Mapping[str, int] = field(default_factory=dict)
+    alarms: tuple[str, ...] = field(default=())

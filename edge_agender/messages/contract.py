@@ -1,0 +1,279 @@
+"""The shape of every message: the one definition from which types, JSON Schemas and asyncapi.yaml are made.
+
+Adding a field is allowed; renaming, removing or narrowing one is a new `version` of that message.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic's own need below Python 3.12
+
+from edge_agender.audience.measures import Distance, Gender
+from edge_agender.device.switch import Reason
+
+State = Literal["online", "stopped", "offline"]
+
+Device = Annotated[str, Field(description="The configured name; also the second level of the topic.")]
+BootId = Annotated[str, Field(description="Random, new with each start of the process.", min_length=8)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+Sequence = Annotated[
+    int, Field(ge=0, description="Rises by one with each message of this kind from this boot_id; a gap is a loss.")
+]
+Historical = Annotated[
+    bool, Field(description="True where it was sent late, after a restart or a lost connection; count it all the same.")
+]
+Utc = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$", description="UTC, ISO 8601.")]
+DropReason = Annotated[str, Field(pattern=r"^[a-z]+$")]
+AgeBand = Annotated[str, Field(pattern=r"^(\d{1,3}-\d{1,3}|\d{1,3}\+|unknown)$")]
+
+
+class AgePayload(TypedDict):
+    years: Annotated[float | None, Field(ge=0, le=120, description="Null before the first estimate.")]
+    sd: Annotated[
+        float | None, Field(ge=0, description="One standard deviation, years; null where no model gives one.")
+    ]
+
+
+class GenderPayload(TypedDict):
+    label: Annotated[Gender, Field(description="'unknown' below audience.min_gender_confidence.")]
+    confidence: Annotated[
+        float | None,
+        Field(ge=0.5, le=1, description="Probability of the likelier one; null before the first estimate."),
+    ]
+
+
+class FacePayload(TypedDict):
+    age: AgePayload
+    gender: GenderPayload
+
+
+class ByGender(TypedDict):
+    female: Count
+    male: Count
+    unknown: Count
+
+
+class AudiencePayload(TypedDict):
+    count: Annotated[int, Field(ge=0, description="Persons in view now.")]
+    by_gender: ByGender
+    by_age_band: Annotated[dict[AgeBand, Count], Field(description="Every configured band, and 'unknown'.")]
+    mean_age: Annotated[float | None, Field(ge=0, le=120)]
+
+
+class FramePayload(TypedDict):
+    """Who is in view in one processed frame. No geometry and no identity."""
+
+    schema: Literal["edge-agender.frame"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sequence: Sequence
+    captured: Annotated[Utc, Field(description="When the frame was taken. UTC, ISO 8601.")]
+    audience: AudiencePayload
+    faces: Annotated[list[FacePayload], Field(description="One entry a person, by age; not the same order in each.")]
+    historical: NotRequired[Historical]
+
+
+class StatusPayload(TypedDict):
+    """Whether the daemon runs. Retained; 'offline' is sent by the broker as the will."""
+
+    schema: Literal["edge-agender.status"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    state: State
+    software: Annotated[str, Field(description="Version of edge-agender.")]
+
+
+class HealthPayload(TypedDict):
+    """How the device fares. Counts are since the message before, or where said since the start; null: unknown here."""
+
+    schema: Literal["edge-agender.health"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sequence: Sequence
+    sent: Utc
+    uptime_s: Seconds
+    fps: Annotated[float | None, Field(ge=0, description="Processed frames a second.")]
+    frames: Count
+    dropped_frames: Annotated[int, Field(ge=0, description="Captured, but replaced before they were processed.")]
+    latency_p50_ms: Annotated[float | None, Field(ge=0, description="Capture to message, median.")]
+    latency_p95_ms: Annotated[float | None, Field(ge=0)]
+    detections: Annotated[int, Field(ge=0, description="Frames that were searched for faces.")]
+    detections_saved: Annotated[int, Field(ge=0, description="Frames that the motion gate and cadence passed over.")]
+    estimates: Annotated[int, Field(ge=0, description="Crops whose age and gender were estimated.")]
+    estimates_saved: Annotated[int, Field(ge=0, description="Crops that would have added nothing.")]
+    camera_restarts: Annotated[int, Field(ge=0, description="Since the start: frames had stopped, and came again.")]
+    cpu_percent: Annotated[float | None, Field(ge=0, description="100 is one core.")]
+    memory_mb: Annotated[float | None, Field(ge=0, description="Resident memory.")]
+    temperature_c: float | None
+    throttled: Annotated[bool | None, Field(description="The board slows itself down: heat or a weak supply.")]
+    clock_synchronised: bool | None
+    broker_connects: Annotated[int, Field(ge=0, description="Since the start.")]
+    outbox_waiting: Annotated[int, Field(ge=0, description="Messages not yet acknowledged by the broker.")]
+    outbox_dropped: Annotated[int, Field(ge=0, description="Since the start: messages that no broker will get.")]
+    outbox_dropped_by: NotRequired[
+        Annotated[
+            dict[DropReason, Count],
+            Field(description="The same by reason: live, size, age, memory, damaged or refused (docs/reliability.md)."),
+        ]
+    ]
+    alarms: Annotated[list[str], Field(description="What needs a person, in words; empty when all is well.")]
+
+
+class EnabledPayload(TypedDict):
+    """Whether it measures, and what decided that. Retained."""
+
+    schema: Literal["edge-agender.enabled"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    enabled: Annotated[bool, Field(description="The switch on .../enabled/set, as it was last set.")]
+    measuring: Annotated[bool, Field(description="False: the camera is closed.")]
+    reason: Annotated[Reason, Field(description="What closed the camera; 'on' while measuring.")]
+
+
+class ContentSharePayload(TypedDict):
+    id: str
+    dwell_s: Seconds
+    attention_s: Seconds | None
+
+
+class ViewerPayload(TypedDict):
+    """One viewer has left. Sent at privacy level 'viewer' only."""
+
+    schema: Literal["edge-agender.viewer"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sequence: Sequence
+    historical: Historical
+    start: Annotated[Utc, Field(description="When it was first seen, rounded down to the minute. UTC, ISO 8601.")]
+    dwell_s: Annotated[float, Field(ge=0, description="From the first to the last detection.")]
+    attention_s: Annotated[
+        float | None,
+        Field(ge=0, description="Sum of its looks, never above dwell_s; null where looks are not measured."),
+    ]
+    glances: Annotated[int | None, Field(ge=0, description="Number of looks.")]
+    age: AgePayload
+    gender: GenderPayload
+    distance: Annotated[Distance, Field(description="Most of the time; limits by audience.distance.")]
+    content: Annotated[list[ContentSharePayload], Field(description="What was on the sign meanwhile, as it told us.")]
+
+
+class DwellHistogram(
+    TypedDict("DwellHistogram", {"0-5": Count, "5-15": Count, "15-30": Count, "30-60": Count, "60+": Count})
+):
+    """Viewers by dwell in seconds; a lower limit belongs to its class."""
+
+
+class DwellPayload(TypedDict):
+    total_s: Seconds
+    mean_s: Annotated[float | None, Field(ge=0, description="total_s over viewers; null without viewers.")]
+    histogram: DwellHistogram
+
+
+class AttentionPayload(TypedDict):
+    viewers: Annotated[int, Field(ge=0, description="Viewers whose looks were measured.")]
+    total_s: Seconds
+    mean_s: Annotated[float | None, Field(ge=0, description="total_s over these viewers; null without any.")]
+    glances: Count
+
+
+class CountPayload(TypedDict):
+    mean: Annotated[float | None, Field(ge=0, description="Persons in view, averaged over the seconds covered.")]
+    peak: Count
+
+
+class CellPayload(TypedDict):
+    gender: Gender
+    age_band: AgeBand
+    viewers: Annotated[int, Field(ge=1)]
+
+
+class DemographicsPayload(TypedDict):
+    min_cell: Annotated[int, Field(ge=1, description="Smaller cells are not told.")]
+    cells: list[CellPayload]
+    suppressed: Annotated[int, Field(ge=0, description="Viewers in all cells that are not listed, together.")]
+
+
+class ContentPayload(TypedDict):
+    id: str
+    shown_s: Annotated[float, Field(ge=0, description="Of the seconds covered.")]
+    mean_count: Annotated[float | None, Field(ge=0, description="Persons in view, averaged over shown_s.")]
+    viewers: Annotated[int, Field(ge=0, description="Viewers who were there meanwhile: one may count for several.")]
+    dwell_s: Annotated[float, Field(ge=0, description="Their seconds before it, together.")]
+    attention_s: Annotated[float, Field(ge=0, description="Their seconds of looking at it, together.")]
+    demographics: Annotated[
+        DemographicsPayload | None, Field(description="Of those who saw it longest; null by window.demographics.")
+    ]
+
+
+class VersionsPayload(TypedDict):
+    software: str
+    detector: str
+    estimator: str
+    configuration: Annotated[str, Field(description="A fingerprint: equal text, equal options.")]
+
+
+class WindowPayload(TypedDict):
+    """What happened in one clock-aligned span. A viewer counts once, in the window of its last detection."""
+
+    schema: Literal["edge-agender.window"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sequence: Sequence
+    historical: Historical
+    number: Annotated[
+        int,
+        Field(
+            ge=0, description="Rises with each window of this device, also over restarts. Equal: the same window again."
+        ),
+    ]
+    start: Utc
+    length_s: Annotated[int, Field(gt=0)]
+    covered_s: Annotated[float, Field(ge=0, description="Seconds that were watched; the rest is unknown, not empty.")]
+    opportunities_to_see: Annotated[int, Field(ge=0, description="Persons whose face was seen, viewers among them.")]
+    viewers: Count
+    conversion: Annotated[
+        float | None, Field(ge=0, le=1, description="viewers over opportunities_to_see; null without any.")
+    ]
+    dwell: DwellPayload
+    attention: AttentionPayload
+    audience: CountPayload
+    demographics: Annotated[
+        DemographicsPayload | None, Field(description="Viewers by gender and age band; null by window.demographics.")
+    ]
+    content: list[ContentPayload]
+    light: Annotated[float | None, Field(ge=0, le=255, description="Mean luma of the pictures.")]
+    throttled: Annotated[bool | None, Field(description="The board slowed itself down meanwhile.")]
+    versions: VersionsPayload
+
+
+class ContentCommand(TypedDict):
+    """What the sign shows now, told by the player."""
+
+    id: Annotated[str | None, Field(min_length=1, max_length=64, description="Null: nothing that counts.")]
+    until: NotRequired[Annotated[Utc | None, Field(description="When it ends, if known; else until the next message.")]]
+
+
+class EnabledCommand(TypedDict):
+    """The remote switch. The plain words on and off are understood too."""
+
+    enabled: bool
+
+
+PAYLOADS: dict[str, type] = {
+    "frame": FramePayload,
+    "status": StatusPayload,
+    "health": HealthPayload,
+    "enabled": EnabledPayload,
+    "viewer": ViewerPayload,
+    "window": WindowPayload,
+}
+COMMANDS: dict[str, type] = {"content": ContentCommand, "enabled-set": EnabledCommand}

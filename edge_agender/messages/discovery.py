@@ -1,0 +1,160 @@
+"""Home Assistant finds the device by itself: one retained config message (MQTT device discovery, since 2024.11)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from edge_agender.audience.privacy import Gate
+from edge_agender.messages.message import Message
+from edge_agender.messages.sender import Sender
+
+BIRTH = b"online"
+
+_FRAME = "value_json.audience"
+_PER_FRAME: dict[str, dict[str, Any]] = {
+    "people": {"name": "People", "value": f"{_FRAME}.count", "icon": "mdi:account-group"},
+    "women": {"name": "Women", "value": f"{_FRAME}.by_gender.female", "icon": "mdi:human-female"},
+    "men": {"name": "Men", "value": f"{_FRAME}.by_gender.male", "icon": "mdi:human-male"},
+    "mean_age": {"name": "Mean age", "value": f"{_FRAME}.mean_age", "icon": "mdi:cake-variant", "unit": "years"},
+}
+_PER_WINDOW: dict[str, dict[str, Any]] = {
+    "viewers": {
+        "name": "Viewers a minute",
+        "value": "(value_json.viewers * 60 / value_json.length_s) | round(1)",
+        "icon": "mdi:eye",
+        "unit": "viewers/min",
+    },
+    "opportunities": {
+        "name": "Opportunities to see a minute",
+        "value": "(value_json.opportunities_to_see * 60 / value_json.length_s) | round(1)",
+        "icon": "mdi:walk",
+        "unit": "persons/min",
+    },
+    "dwell": {"name": "Mean dwell", "value": "value_json.dwell.mean_s", "unit": "s", "class": "duration"},
+    "attention": {"name": "Mean attention", "value": "value_json.attention.mean_s", "unit": "s", "class": "duration"},
+}
+_HEALTH: dict[str, dict[str, Any]] = {
+    "fps": {"name": "Frames a second", "value": "value_json.fps", "unit": "fps"},
+    "latency": {"name": "Latency", "value": "value_json.latency_p95_ms", "unit": "ms", "class": "duration"},
+    "temperature": {"name": "Temperature", "value": "value_json.temperature_c", "unit": "°C", "class": "temperature"},
+    "memory": {"name": "Memory", "value": "value_json.memory_mb", "unit": "MB", "class": "data_size"},
+    "cpu": {"name": "CPU", "value": "value_json.cpu_percent", "unit": "%"},
+    "waiting": {"name": "Messages waiting", "value": "value_json.outbox_waiting"},
+}
+_PROBLEMS: dict[str, dict[str, Any]] = {
+    "throttled": {"name": "Throttled", "value": "value_json.throttled"},
+    "alarm": {"name": "Alarm", "value": "value_json.alarms | length > 0"},
+}
+
+
+def discovery_message(sender: Sender, prefix: str, gate: Gate) -> Message:
+    """Announce the device under Home Assistant's discovery prefix, with what the privacy level releases.
+
+    What the level does not release is announced without content, which removes it where it was announced before.
+    """
+    id_ = object_id(sender)
+    payload = {
+        "device": {
+            "identifiers": [id_],
+            "name": sender.device,
+            "manufacturer": "edge-agender",
+            "model": "audience counter",
+            "sw_version": sender.software,
+        },
+        "origin": {"name": "edge-agender", "sw_version": sender.software},
+        "availability": [
+            {
+                "topic": sender.topic("status"),
+                "value_template": "{{ 'online' if value_json.state == 'online' else 'offline' }}",
+            }
+        ],
+        "components": _components(sender, id_, gate),
+    }
+    # Built for Home Assistant's topic, not for one of ours.
+    made = sender.message("discovery", payload, retain=True)
+    return Message(made.kind, config_topic(sender, prefix), made.payload, made.qos, made.retain)
+
+
+def config_topic(sender: Sender, prefix: str) -> str:
+    return f"{prefix}/device/{object_id(sender)}/config"
+
+
+def birth_topic(prefix: str) -> str:
+    """Where Home Assistant tells that it has started: announce the device again when the payload is BIRTH."""
+    return f"{prefix}/status"
+
+
+def object_id(sender: Sender) -> str:
+    """Return what Home Assistant knows the device by: letters, digits, _ and - only, and unique on the broker."""
+    name = f"{sender.prefix}/{sender.device}"
+    plain = re.sub(r"[^a-zA-Z0-9_-]", "-", name)
+    mark = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{plain}-{mark}"
+
+
+def _components(sender: Sender, id_: str, gate: Gate) -> dict[str, dict[str, Any]]:
+    components = {key: _sensor(sender, "window", entry) for key, entry in _PER_WINDOW.items()}
+    components |= {key: _sensor(sender, "health", entry, diagnostic=True) for key, entry in _HEALTH.items()}
+    components |= {key: _problem(sender, entry) for key, entry in _PROBLEMS.items()}
+    components["enabled"] = _switch(sender)
+    components["measuring"] = {
+        "platform": "binary_sensor",
+        "name": "Measuring",
+        "device_class": "running",
+        "state_topic": sender.topic("enabled"),
+        "value_template": _on_off("value_json.measuring"),
+    }
+    components = {key: {**entry, "unique_id": f"{id_}-{key}"} for key, entry in components.items()}
+    for key, entry in _PER_FRAME.items():
+        told = {**_sensor(sender, "frame", entry), "unique_id": f"{id_}-{key}"}
+        components[key] = told if gate.releases_frames else {"platform": "sensor"}
+    return components
+
+
+def _sensor(sender: Sender, kind: str, entry: Mapping[str, Any], *, diagnostic: bool = False) -> dict[str, Any]:
+    config = {
+        "platform": "sensor",
+        "name": entry["name"],
+        "state_topic": sender.topic(kind),
+        "value_template": "{{ " + entry["value"] + " }}",
+        "state_class": "measurement",
+        "unit_of_measurement": entry.get("unit"),
+        "device_class": entry.get("class"),
+        "icon": entry.get("icon"),
+        "entity_category": "diagnostic" if diagnostic else None,
+    }
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def _problem(sender: Sender, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "platform": "binary_sensor",
+        "name": entry["name"],
+        "device_class": "problem",
+        "state_topic": sender.topic("health"),
+        "value_template": _on_off(entry["value"]),
+        "entity_category": "diagnostic",
+    }
+
+
+def _switch(sender: Sender) -> dict[str, Any]:
+    return {
+        "platform": "switch",
+        "name": "Enabled",
+        "icon": "mdi:camera",
+        "state_topic": sender.topic("enabled"),
+        "value_template": _on_off("value_json.enabled"),
+        "command_topic": sender.topic("enabled/set"),
+        "payload_on": "ON",
+        "payload_off": "OFF",
+        # A device that is off the network must learn of it when it returns.
+        "retain": True,
+        "entity_category": "config",
+    }
+
+
+def _on_off(value: str) -> str:
+    return "{{ 'ON' if " + value + " else 'OFF' }}"

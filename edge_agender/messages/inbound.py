@@ -1,0 +1,71 @@
+"""What others may tell us, from bytes that anybody may have written. Whatever is wrong is a ValueError of one line."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from edge_agender.audience.measures import Content
+
+# A command is a short word or object: more than this is none.
+MAX_BYTES = 512
+MAX_ID_LENGTH = 64
+
+_WORDS = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+
+
+def parse_enabled(payload: bytes) -> bool:
+    """Read .../enabled/set: {"enabled": true}, or a word such as ON or off."""
+    text = _text(payload).strip()
+    word = _WORDS.get(text.lower())
+    if word is not None:
+        return word
+    enabled = _object(text).get("enabled")
+    if not isinstance(enabled, bool):
+        raise ValueError('enabled/set: write {"enabled": true}, {"enabled": false}, on or off')
+    return enabled
+
+
+def parse_content(payload: bytes) -> Content:
+    """Read .../content: {"id": "spring-sale", "until": "2026-01-31T12:00:00Z"}; an empty payload clears it."""
+    if not payload:
+        return Content(None)
+    data = _object(_text(payload))
+    id_ = data.get("id")
+    if id_ is None:
+        return Content(None)
+    if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_LENGTH or not id_.isprintable():
+        raise ValueError(f"content: id must be a printable text of 1 to {MAX_ID_LENGTH} characters, or null")
+    return Content(id_, _utc_s(data.get("until")))
+
+
+def _utc_s(value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.utcoffset() == timedelta(0):
+            return moment.timestamp()
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError("content: until must be UTC such as 2026-01-31T12:00:00Z, or null")
+
+
+def _text(payload: bytes) -> str:
+    if len(payload) > MAX_BYTES:
+        raise ValueError(f"a command of {len(payload)} bytes: at most {MAX_BYTES} are read")
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("a command that is not UTF-8 text") from None
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("a command that is not JSON") from None
+    if not isinstance(data, dict):
+        raise ValueError("a command that is not a JSON object")
+    return data

@@ -1,0 +1,48 @@
+"""What every detector does with its boxes in the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import compress
+
+import cv2
+
+from edge_agender.config.settings import DetectorConfig
+from edge_agender.imaging.frame import Frame
+from edge_agender.imaging.geometry import Box, clip
+from edge_agender.vision.faces import Detection
+
+# Candidates that are compared, best first, so that noise cannot make one frame quadratically dear.
+MOST_CANDIDATES = 300
+
+
+def to_detections(
+    boxes: Sequence[Sequence[float]], scores: Sequence[float], config: DetectorConfig, frame: Frame
+) -> list[Detection]:
+    """Return the boxes, corners in pixels of frame.full, that stand: finite, inside, tall enough, not doubled.
+
+    `min_face_px` is the least height, in pixels of frame.full, of what the picture shows of a face. Plain numbers: for
+    the few boxes of a frame, arrays would cost more than the arithmetic.
+    """
+    if not math.isfinite(sum(map(sum, boxes)) + sum(scores)):
+        finite = [math.isfinite(sum(box) + score) for box, score in zip(boxes, scores, strict=True)]
+        boxes, scores = list(compress(boxes, finite)), list(compress(scores, finite))
+    height, width = frame.full.shape[:2]
+    found = []
+    for place in suppress(boxes, scores, config.nms_iou):
+        box = clip(Box(*boxes[place]), width, height)
+        if box is not None and box.height >= config.min_face_px:
+            found.append(Detection(box, min(scores[place], 1.0)))
+    return found
+
+
+def suppress(
+    boxes: Sequence[Sequence[float]], scores: Sequence[float], max_iou: float, limit: int = MOST_CANDIDATES
+) -> list[int]:
+    """Return the places of the boxes, corners, that stay, best first: none overlaps a better one by over `max_iou`.
+
+    Greedy non-maximum suppression among the `limit` best; a score of 0 or less never stays.
+    """
+    sized = [(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in boxes]
+    return [int(place) for place in cv2.dnn.NMSBoxes(sized, scores, 0.0, max_iou, top_k=limit)]

@@ -1,0 +1,188 @@
+"""One frame in, what was seen in it out: detect, crop, estimate, track. Sees Protocols, never an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_agender.common.timing import Laps, StageTimes
+from edge_agender.imaging.frame import Frame, Picture
+from edge_agender.imaging.preprocess import crop_face, mirrored
+from edge_agender.vision.faces import Detection, Estimate, Face
+from edge_agender.vision.frontalness import face_lumas, frontalness
+from edge_agender.vision.gating import Cadence
+from edge_agender.vision.quality import detail, sharpness
+from edge_agender.vision.tracking.tracker import Track, Tracker
+
+
+class Source(Protocol):
+    """Yields frames. A live one loses what nobody takes in time; another waits."""
+
+    live: bool
+
+    def read(self) -> Frame | None:
+        """Block until the next frame; None at the end. Raises CameraError, MediaError or StalledError."""
+
+    def close(self) -> None:
+        """Give the device back; may be called twice."""
+
+
+class Detector(Protocol):
+    @property
+    def busy_s(self) -> float:
+        """How long its network alone has run so far."""
+
+    def detect(self, frame: Frame) -> list[Detection]:
+        """Return the faces, boxes in pixels of frame.full and inside it, best score first."""
+
+
+class Estimator(Protocol):
+    crop_px: int
+    crop_margin: float
+
+    @property
+    def busy_s(self) -> float:
+        """How long its networks alone have run so far."""
+
+    def estimate(self, crops: Sequence[Picture]) -> list[Estimate | None]:
+        """Return one estimate a crop (crop_px, crop_px, 3) B, G, R; None where the network gave no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one frame showed. No pixels: this is all that leaves the pipeline."""
+
+    sequence: int
+    captured_s: float
+    utc_s: float
+    faces: tuple[Face, ...]
+    searched: bool
+    mean_luma: float
+    picture_px: tuple[int, int]
+    focal_px: float | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """What was done, and by comparison with `frames` and `faces`, what was spared."""
+
+    frames: int = 0
+    searches: int = 0
+    faces: int = 0
+    estimates: int = 0
+
+
+class Pipeline:
+    """Detector, estimator and tracker in their order. One thread."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        estimator: Estimator,
+        tracker: Tracker,
+        cadence: Cadence,
+        *,
+        spare_estimates: bool = True,
+        times: StageTimes | None = None,
+    ) -> None:
+        self._detector = detector
+        self._estimator = estimator
+        self._tracker = tracker
+        self._cadence = cadence
+        self._spare_estimates = spare_estimates
+        self.times = times or StageTimes()
+        self.work = Work()
+        # Somebody aims the camera: note each face's sharpness and light, 0..1, by track.
+        self.aiming = False
+        self.conditions: dict[int, tuple[float, float]] = {}
+
+    def process(self, frame: Frame) -> Observation:
+        """Look at one frame; its buffers stay the caller's to give back."""
+        laps = self.times.laps()
+        searched = self._cadence.due(frame.small, frame.captured_s, people=self._tracker.people)
+        laps.lap("gate")
+        self.work.frames += 1
+        tracks = self._search(frame, laps) if searched else self._tracker.predict(frame.captured_s)
+        faces = tuple([track.face() for track in tracks])
+        return Observation(
+            frame.sequence,
+            frame.captured_s,
+            frame.utc_s,
+            faces,
+            searched,
+            round(self._cadence.mean_luma, 1),
+            (frame.full.shape[1], frame.full.shape[0]),
+            frame.focal_px,
+        )
+
+    @property
+    def networks_s(self) -> float:
+        """How long the networks alone have run so far."""
+        return self._detector.busy_s + self._estimator.busy_s
+
+    def forget(self) -> None:
+        """Everybody's visit is over, as when the camera closes."""
+        self._tracker.forget()
+
+    def _search(self, frame: Frame, laps: Laps) -> Sequence[Track]:
+        detections = self._detector.detect(frame)
+        laps.lap("detect")
+        self.work.searches += 1
+        tracks = self._tracker.update(detections, frame.captured_s)
+        laps.lap("track")
+        seen = [track for track in tracks if track.seen]
+        if seen:
+            self._look_at(frame, seen, laps)
+        return tracks
+
+    def _look_at(self, frame: Frame, seen: Sequence[Track], laps: Laps) -> None:
+        """Crop the faces just found, learn from the crops, and overwrite them."""
+        size, margin = self._estimator.crop_px, self._estimator.crop_margin
+        crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
+        laps.lap("crop")
+        try:
+            qualities = self._judge(seen, crops)
+            laps.lap("judge")
+            if self._estimate(seen, crops, qualities):
+                laps.lap("estimate")
+        finally:
+            _overwrite(crops)
+
+    def _judge(self, seen: Sequence[Track], crops: Sequence[Picture]) -> list[float]:
+        """Return each crop's quality; note which way the faces look, and for whoever aims, in what light."""
+        lumas = face_lumas(crops, self._estimator.crop_margin)
+        try:
+            sharp, frontal = sharpness(lumas), frontalness(lumas)
+        finally:
+            lumas.fill(0)
+        for track, each in zip(seen, frontal, strict=True):
+            track.frontal = each
+        if self.aiming:
+            self.conditions = {
+                track.id: (2 * each - 1, float(crop.mean()) / 255)
+                for track, each, crop in zip(seen, sharp, crops, strict=True)
+            }
+        return [detail(track.found, track.score) * each for track, each in zip(seen, sharp, strict=True)]
+
+    def _estimate(self, seen: Sequence[Track], crops: Sequence[Picture], qualities: Sequence[float]) -> int:
+        """Estimate the faces of which that says something new; return how many."""
+        wanted = [i for i, track in enumerate(seen) if not self._spare_estimates or track.needs_estimate(qualities[i])]
+        self.work.faces += len(seen)
+        self.work.estimates += len(wanted)
+        # Every other crop of a face is mirrored: the mean over both ways errs less, and costs nothing.
+        views = [mirrored(crops[i]) if seen[i].estimates % 2 else crops[i] for i in wanted]
+        try:
+            estimates = self._estimator.estimate(views)
+        finally:
+            _overwrite(views)
+        for i, estimate in zip(wanted, estimates, strict=True):
+            if estimate is not None:
+                seen[i].add_estimate(estimate, qualities[i])
+        return len(wanted)
+
+
+def _overwrite(pictures: Sequence[Picture]) -> None:
+    """What a face looked like does not linger in free memory."""
+    for picture in pictures:
+        picture.fill(0)

@@ -1,0 +1,109 @@
+"""Planted passwords must not come back: not in an error, a log, `check`'s answer or the list of processes."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_agender.config.load import load
+from edge_agender.errors import ConfigError
+from tests.support.broker import wait_until
+
+SECRET = "pl4nted-s3cret"
+MISTAKES = {
+    "unknown option": f"mqtt: {{password: {SECRET}}}",
+    "wrong place": f"mqtt: {{port: 'user:{SECRET}'}}",
+    "section for a word": f"mqtt: {{username: {{password: {SECRET}}}}}",
+    "word for a section": f"mqtt: 'user:{SECRET}@broker'",
+    "list for a word": f"mqtt: {{username: x, password_file: [{SECRET}]}}",
+    "URL as a kind": f"source: {{kind: 'rtsp://user:{SECRET}@camera/'}}",
+    "URL in a list": f"source: {{kind: opencv, opencv: {{uri: ['rtsp://user:{SECRET}@camera/']}}}}",
+    "URL beside a mistake": f"source: {{kind: opencv, width_px: wide, opencv: {{uri: 'rtsp://user:{SECRET}@camera/'}}}}",
+    "open quote": f"mqtt:\n  username: x\n  password: '{SECRET}\n  host: y\n",
+    "colon": f"mqtt:\n  password: {SECRET}: x\n",
+    "at sign": f"mqtt:\n  password: @{SECRET}\n",
+    "alias": f"mqtt:\n  password: *{SECRET}\n",
+    "tag": f"mqtt:\n  password: !{SECRET}\n",
+    "tag of a handle": f"mqtt:\n  password: !{SECRET}!x\n",
+    "value beside its tag": f"mqtt:\n  password: !!int {SECRET}\n",
+    "value that is no boolean": f"mqtt:\n  password: !!bool {SECRET}\n",
+    "anchor twice": f"mqtt:\n  password: &{SECRET} a\n  username: &{SECRET} b\n",
+    "tab": f"mqtt:\n\tpassword: {SECRET}\n",
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_the_configuration_repeats_no_password(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(MISTAKES[name])
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option", [f"mqtt.password={SECRET}", f"mqtt.username=[{SECRET}", f"mqtt.port=user:{SECRET}@x"]
+)
+def test_a_mistake_on_the_command_line_repeats_no_password(option: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, [option])
+    assert SECRET not in str(caught.value)
+
+
+def configuration(folder: Path, source: str) -> Path:
+    """The loudest log level, a secret wherever one may stand, and a broker that is not there."""
+    (folder / "password").write_text(SECRET + "\n")
+    path = folder / "config.yaml"
+    path.write_text(
+        f"source: {source}\n"
+        f"mqtt: {{host: 127.0.0.1, port: 1, username: shop, password_file: {folder}/password, reconnect_max_s: 0.5}}\n"
+        f"outbox: {{path: {folder}/outbox.db}}\n"
+        "web: {enabled: false}\n"
+        "log: {level: debug}\n"
+    )
+    return path
+
+
+STREAM = f"{{kind: opencv, opencv: {{uri: 'http://user:{SECRET}@127.0.0.1:1/video', reconnect_max_s: 0.5}}}}"
+
+
+def test_check_says_what_is_wrong_without_the_password(tmp_path: Path) -> None:
+    path = configuration(tmp_path, STREAM)
+    command = [sys.executable, "-m", "edge_agender", "check", "--config", str(path), "--broker"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 69, done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("{kind: demo}", ["still: broker 127.0.0.1:1"]),
+        (
+            STREAM,
+            ["still: broker 127.0.0.1:1", "DEBUG edge_agender.capture.sources.opencv: http://***@127.0.0.1:1/video"],
+        ),
+    ],
+    ids=["demo", "stream"],
+)
+def test_a_running_daemon_shows_no_password(source: str, told: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_agender", "run", "--config", str(configuration(tmp_path, source))]
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=tmp_path)
+    try:
+        # The log has told of every host, loudly and quietly; without that this would show nothing.
+        wait_until(lambda: all(words in output.read_text() for words in told), what=f"{told} in the log")
+        assert process.poll() is None, output.read_text()
+        listed = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+    assert SECRET.encode() not in output.read_bytes() + listed
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name not in ("password", "config.yaml"):
+            assert SECRET.encode() not in path.read_bytes(), path

@@ -1,0 +1,230 @@
+"""The daemon as it runs in the shop: a process, a real Mosquitto, real signals."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from unittest.mock import Mock
+
+import cv2
+import paho.mqtt.publish as publish
+import pytest
+
+from edge_agender.config.load import load
+from edge_agender.daemon.service import REFUSED, Service
+from tests.support.broker import Broker, Ear, free_port, needs_mosquitto, running, wait_until
+from tests.support.message_check import check
+
+pytestmark = needs_mosquitto
+
+DEMO = ["source.kind=demo", "source.width_px=640", "source.height_px=480", "device.name=box", "web.enabled=false"]
+
+
+# `edge-agender`, but with a minute instead of a second for its last words: they are the point here, and this machine
+# may be busy.
+PATIENT = (
+    "from edge_agender.delivery.mqtt import publisher, session; from edge_agender.cli import main;"
+    "publisher.STOP_S = session.STOP_S = 60.0; raise SystemExit(main())"
+)
+
+
+class Daemon:
+    """The real command, its state below `state`."""
+
+    def __init__(self, words: list[str], log: IO[str]) -> None:
+        self._log = Path(log.name)
+        self.process = subprocess.Popen(words, stderr=log)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    def wait(self) -> int:
+        """Return its exit code."""
+        return self.process.wait(600)
+
+
+@contextmanager
+def daemon(
+    state: Path, port: int, *options: str, arguments: tuple[str, ...] = (), patient: bool = True
+) -> Iterator[Daemon]:
+    """A running daemon, killed at the end where it still runs."""
+    settings = [*DEMO, f"mqtt.port={port}", f"outbox.path={state}", "schedule.off_file=null", *options]
+    words = [sys.executable, *(["-c", PATIENT] if patient else ["-m", "edge_agender"]), "run", *arguments]
+    for option in settings:
+        words += ["--set", option]
+    with tempfile.NamedTemporaryFile("w", prefix="daemon", suffix=".log") as log:
+        running = Daemon(words, log)  # type: ignore[arg-type]
+        try:
+            yield running
+        finally:
+            running.process.kill()
+            running.process.wait()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with running(Broker(tmp_path / "broker")) as broker:
+        yield broker
+
+
+def payloads(ear: Ear, kind: str) -> list[dict[str, object]]:
+    return [check(message.payload) for message in list(ear.heard) if message.topic == f"edge-agender/box/{kind}"]
+
+
+def states(ear: Ear) -> list[object]:
+    return [payload["state"] for payload in payloads(ear, "status")]
+
+
+def refused(ear: Ear) -> bool:
+    """Whether the latest health says that a new configuration was refused."""
+    return any(REFUSED in health["alarms"] for health in payloads(ear, "health")[-1:])  # type: ignore[operator]
+
+
+def wait_quiet(ear: Ear, kind: str, quiet_s: float = 1.5) -> None:
+    """Return once nothing of a kind that came many times a second has come for so long."""
+    count, since_s = -1, 0.0
+
+    def quiet() -> bool:
+        nonlocal count, since_s
+        if len(payloads(ear, kind)) != count:
+            count, since_s = len(payloads(ear, kind)), time.monotonic()
+        return time.monotonic() - since_s > quiet_s
+
+    wait_until(quiet, what=f"no {kind} any more")
+
+
+def test_sigterm_says_stopped_and_exits_zero(broker: Broker, tmp_path: Path) -> None:
+    with Ear(broker.port, "edge-agender/#") as ear, daemon(tmp_path / "s", broker.port) as box:
+        wait_until(lambda: len(payloads(ear, "frame")) > 5)
+        box.send(signal.SIGTERM)
+        assert box.wait() == 0
+        wait_until(lambda: states(ear)[-1:] == ["stopped"])
+        assert "Traceback" not in box.log()
+    assert states(ear)[0] == "online"
+
+
+def test_kill_is_seen_as_offline(broker: Broker, tmp_path: Path) -> None:
+    with Ear(broker.port, "edge-agender/#") as ear, daemon(tmp_path / "s", broker.port) as box:
+        wait_until(lambda: states(ear) == ["online"])
+        box.send(signal.SIGKILL)
+        wait_until(lambda: states(ear)[-1] == "offline")
+
+
+def test_counting_goes_on_while_the_broker_is_away(tmp_path: Path) -> None:
+    broker, store = Broker(tmp_path / "broker", remembers=True), tmp_path / "s" / "outbox.sqlite3-wal"
+    options = ("mqtt.reconnect_max_s=0.5", "privacy.level=viewer", "source.demo.people=4")
+    with running(broker), Ear(broker.port, "edge-agender/#") as ear:
+        # The listener's subscription is in the broker's memory before the daemon has anything to say.
+        broker.stop()
+        with daemon(tmp_path / "s", broker.port, *options) as box:
+            wait_until(
+                lambda: store.exists() and b"box/viewer" in store.read_bytes(), what="a viewer has nobody to tell"
+            )
+            assert box.lives
+            broker.start()
+            wait_until(lambda: payloads(ear, "viewer") and payloads(ear, "frame"))
+            box.send(signal.SIGTERM)
+            assert box.wait() == 0
+            # Retained, it is heard again by who subscribes again.
+            wait_until(lambda: states(ear)[:1] == ["online"] and states(ear)[-1] == "stopped")
+    viewers = payloads(ear, "viewer")
+    assert [viewer["sequence"] for viewer in viewers] == list(range(len(viewers)))
+
+
+def test_without_any_broker_it_stops_in_time(tmp_path: Path) -> None:
+    with daemon(tmp_path / "s", free_port(), "mqtt.reconnect_max_s=0.2", patient=False) as box:
+        wait_until(lambda: "nothing listens there" in box.log())
+        time.sleep(1)  # several attempts more, of which nothing is said
+        began = time.monotonic()
+        box.send(signal.SIGTERM)
+        assert box.wait() == 0
+        assert time.monotonic() - began < 60  # generous: how fast it is stands in docs/performance.md
+        assert box.log().count("nothing listens there") == 1
+
+
+def test_the_off_switch_over_the_broker(broker: Broker, tmp_path: Path) -> None:
+    with Ear(broker.port, "edge-agender/#") as ear, daemon(tmp_path / "s", broker.port) as box:
+        wait_until(lambda: len(payloads(ear, "frame")) > 2)
+        publish.single("edge-agender/box/enabled/set", "off", 1, retain=True, hostname="127.0.0.1", port=broker.port)
+        wait_until(lambda: [enabled["measuring"] for enabled in payloads(ear, "enabled")] == [True, False])
+        wait_quiet(ear, "frame")
+        assert box.lives
+
+
+def test_sighup_takes_a_valid_file_over_and_refuses_another(broker: Broker, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("publish: {idle_s: 0.2}\n")
+    with (
+        Ear(broker.port, "edge-agender/#") as ear,
+        daemon(tmp_path / "s", broker.port, "publish.health_s=1", arguments=("--config", str(path))) as box,
+    ):
+        wait_until(lambda: len(payloads(ear, "frame")) > 2)
+        path.write_text("publish: {idle: 3}\n")
+        box.send(signal.SIGHUP)
+        wait_until(lambda: refused(ear))
+        path.write_text("privacy: {level: aggregate}\n")
+        box.send(signal.SIGHUP)
+        wait_until(lambda: not refused(ear))
+        wait_quiet(ear, "frame")
+        assert box.lives
+
+
+# However far the broker falls behind a recording that is read as fast as possible.
+EVERY_MESSAGE = ("outbox.live_messages=100000", "outbox.live_max_age_s=1000")
+
+
+def test_the_walking_pair_over_a_real_broker(broker: Broker, tmp_path: Path, videos: Path) -> None:
+    """Done when, 2: a valid message for every processed frame of the clip, and a woman and a man at its end."""
+    options = ("publish.idle_s=0", "privacy.level=viewer", "source.kind=opencv", "source.opencv.pace=false")
+    uri = f"source.opencv.uri={videos / 'face-demographics-walking.gif'}"
+    with (
+        Ear(broker.port, "edge-agender/#") as ear,
+        daemon(tmp_path / "s", broker.port, *options, *EVERY_MESSAGE, uri, arguments=("--until-end",)) as box,
+    ):
+        assert box.wait() == 0
+        wait_until(lambda: len(payloads(ear, "frame")) >= 35)
+        wait_until(lambda: len(payloads(ear, "viewer")) >= 2)
+    frames = payloads(ear, "frame")
+    assert [frame["sequence"] for frame in frames] == list(range(35))
+    viewers: list[Any] = payloads(ear, "viewer")
+    assert sorted(viewer["gender"]["label"] for viewer in viewers) == ["female", "male"]
+    # Both are in view from the first of 35 frames to the last, at 2.83 s; a frame more or less, and rounding to 0.1 s.
+    assert all(abs(viewer["dwell_s"] - 2.83) <= 1 / 12 + 0.05 for viewer in viewers), viewers
+    assert all(18 <= viewer["age"]["years"] <= 60 for viewer in viewers), viewers
+
+
+def test_people_seen_from_above_are_nobody(broker: Broker, tmp_path: Path, videos: Path) -> None:
+    options = ("publish.idle_s=0", "source.kind=opencv", "source.opencv.pace=false", "gating.cadence=false")
+    uri = f"source.opencv.uri={videos / 'one-by-one-person-detection.mp4'}"
+    with (
+        Ear(broker.port, "edge-agender/#") as ear,
+        daemon(tmp_path / "s", broker.port, *options, *EVERY_MESSAGE, uri, arguments=("--until-end",)) as box,
+    ):
+        assert box.wait() == 0
+        wait_until(lambda: states(ear)[-1:] == ["stopped"])
+    frames = payloads(ear, "frame")
+    counted = sum(frame["audience"]["count"] > 0 for frame in frames)  # type: ignore[index]
+    assert len(frames) > 300
+    assert counted <= 0.02 * len(frames)
+
+
+def test_a_reload_gives_opencv_its_new_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(cv2, "setNumThreads", given.append)
+    service = Service(load(None, []), lambda: load(None, ["detector.threads=2"]), sink="stdout", until_end=False)
+    service._take_over(Mock(), Mock())
+    assert given == [2]

@@ -1,0 +1,145 @@
+"""The examples that a subscriber starts from, run against a real Mosquitto or read as what they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.publish as publish
+import pytest
+
+from edge_agender.messages.inbound import parse_content, parse_enabled
+from tests.messages.test_build import EVERY
+from tests.support.broker import Broker, needs_mosquitto, running, wait_until
+from tests.support.paths import ROOT
+
+EXAMPLES = ROOT / "examples"
+TOPIC = "edge-agender/lobby/"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that holds one message of every kind, as if it had just been sent."""
+    with running(Broker(tmp_path)) as one:
+        told = [replace(message, topic=TOPIC + kind) for kind, message in EVERY.items()]
+        publish.multiple(
+            [{"topic": m.topic, "payload": m.payload, "qos": 1, "retain": True} for m in told],
+            hostname="127.0.0.1",
+            port=one.port,
+        )
+        yield one
+
+
+@needs_mosquitto
+def test_the_subscriber_prints_frames_and_windows(broker: Broker, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    command = [sys.executable, str(EXAMPLES / "subscriber.py"), "127.0.0.1", str(broker.port)]
+    with output.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: len(output.read_text().splitlines()) >= 2, what="two lines of the subscriber")
+    finally:
+        process.terminate()
+        process.wait(60)
+    lines = sorted(output.read_text().splitlines())
+    assert lines[0].startswith("lobby: 3 here: unknown 9.0, female 30.0, unknown None")
+    assert lines[1].startswith("lobby: 8 viewers from 2023-11-15T12:00:00.000Z")
+
+
+@needs_mosquitto
+def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mqtt: {username: entrance, tls: {}}\n")
+    home, output = tmp_path / "home", tmp_path / "output"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    environment |= {"EDGE_AGENDER_CONFIG": str(tmp_path / "config.yaml"), "HOME": str(home)}
+    with output.open("w") as file:
+        words = [sys.executable, str(EXAMPLES / "demo.py")]
+        process = subprocess.Popen(
+            words, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+    try:
+        wait_until(lambda: "edge-agender/demo/frame" in output.read_text(), what="a frame of the demo")
+        (page,) = re.findall(r"^# status page and aim view: (http://127\.0\.0\.1:\d+/)$", output.read_text(), re.M)
+        with urllib.request.urlopen(page, timeout=60) as answer:
+            assert b"<title>" in answer.read()
+    finally:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: whoever is in the demo's session gets it
+        process.wait(60)
+    assert re.search(r'"state": "stopped"', output.read_text())
+    assert list(home.iterdir()) == []
+
+
+def commands() -> list[str]:
+    block = re.findall(r"```sh\n(.*?)```", (EXAMPLES / "README.md").read_text(), re.S)[0]
+    return [line for line in block.splitlines() if line and not line.startswith("#")]
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("command", [line for line in commands() if line.startswith("mosquitto_sub")])
+def test_the_one_liners_show_something(command: str, broker: Broker) -> None:
+    for program in ("mosquitto_sub", *(["jq"] if "jq" in command else [])):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} is installed here")
+    once = command.replace("mosquitto_sub", f"mosquitto_sub -p {broker.port} -C 1 -W 60")
+    shown = subprocess.run(["bash", "-c", once], capture_output=True, text=True, timeout=120)
+    assert shown.stdout.strip(), shown.stderr
+
+
+@pytest.mark.parametrize("command", [line for line in commands() if line.startswith("mosquitto_pub")])
+def test_the_commands_are_understood(command: str) -> None:
+    topic = re.search(r"-t '([^']+)'", command)
+    payload = re.search(r"-m (?:'([^']+)'|(\S+))", command)
+    assert topic
+    assert payload
+    text = (payload[1] or payload[2]).encode()
+    if topic[1].endswith("/content"):
+        assert parse_content(text).id == "spring-sale"
+    else:
+        assert parse_enabled(text) is (text == b"on")
+        assert " -r " in command
+
+
+def at(data: Any, path: str) -> Any:
+    for part in path.split("."):
+        data = data[part]
+    return data
+
+
+def test_telegraf_reads_fields_that_exist() -> None:
+    inputs = tomllib.loads((EXAMPLES / "telegraf.conf").read_text())["inputs"]["mqtt_consumer"]
+    assert len(inputs) == 2
+    for consumer in inputs:
+        (topic,) = consumer["topics"]
+        assert consumer["topic_parsing"][0]["topic"] == topic
+        data = json.loads(EVERY[topic.rsplit("/", 1)[1]].payload)
+        (parser,) = consumer["json_v2"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", at(data, parser["timestamp_path"]))
+        for field in parser["field"]:
+            value = at(data, field["path"])
+            kinds = {"int": int, "float": (int, float)}[field["type"]]
+            assert isinstance(value, kinds) or (value is None and field["optional"])
+
+
+def test_the_node_red_flow_hangs_together() -> None:
+    nodes = {node["id"]: node for node in json.loads((EXAMPLES / "node-red-flow.json").read_text())}
+    for node in nodes.values():
+        assert all(target in nodes for wire in node.get("wires", []) for target in wire)
+        assert node.get("broker") in (None, "localhost", *nodes)
+        if node["type"] == "mqtt in":
+            assert node["topic"].rsplit("/", 1)[1] in EVERY
+        if node["type"] == "inject":
+            assert parse_enabled(node["payload"].encode()) is (node["name"] == "on")
+    somebody = nodes["agender-somebody"]["property"].removeprefix("payload.")
+    assert at(json.loads(EVERY["frame"].payload), somebody) == 3

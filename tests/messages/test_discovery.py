@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+
+from edge_agender.audience.demography import AgeBands
+from edge_agender.audience.privacy import Gate
+from edge_agender.config.settings import PrivacyConfig, WindowConfig
+from edge_agender.messages.discovery import birth_topic, discovery_message, object_id
+from edge_agender.messages.inbound import parse_enabled
+from edge_agender.messages.sender import Sender
+from tests.messages.test_build import EVERY
+
+SENDER = Sender("shop/signs", "lobby", "0123456789abcdef", "0.1.0", {"discovery": 1})
+
+# From Home Assistant's documentation of its MQTT integration: what each platform must have and may have.
+ENTITY = {"platform", "unique_id", "name", "icon", "entity_category", "device_class", "state_topic", "value_template"}
+NEEDS = {"sensor": {"state_topic"}, "binary_sensor": {"state_topic"}, "switch": {"command_topic"}}
+ALLOWS = {
+    "sensor": ENTITY | {"state_class", "unit_of_measurement"},
+    "binary_sensor": ENTITY,
+    "switch": ENTITY | {"command_topic", "payload_on", "payload_off", "retain"},
+}
+UNITS = {"temperature": {"°C"}, "duration": {"s", "ms"}, "data_size": {"MB"}, None: None}
+CATEGORIES = {"sensor": {"diagnostic"}, "binary_sensor": {"diagnostic"}, "switch": {"config"}}
+
+
+def gate(level: str = "frame") -> Gate:
+    return Gate(PrivacyConfig.model_validate({"level": level}), WindowConfig(), AgeBands((18,)))
+
+
+def announced(level: str = "frame") -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(discovery_message(SENDER, "homeassistant", gate(level)).payload)
+    return data
+
+
+def entities(level: str = "frame") -> dict[str, dict[str, Any]]:
+    return {key: entry for key, entry in announced(level)["components"].items() if len(entry) > 1}
+
+
+def test_one_retained_message_on_the_topic_that_home_assistant_listens_on() -> None:
+    message = discovery_message(SENDER, "homeassistant", gate())
+    assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/config", message.topic)
+    assert (message.retain, message.qos, message.kind) == (True, 1, "discovery")
+    assert birth_topic("homeassistant") == "homeassistant/status"
+
+
+def test_it_names_the_device_and_its_origin() -> None:
+    data = announced()
+    assert data["device"]["identifiers"] == [object_id(SENDER)]
+    assert data["origin"]["name"] == "edge-agender"
+    assert data["availability"][0]["topic"] == "shop/signs/lobby/status"
+
+
+@pytest.mark.parametrize("key", entities())
+def test_every_entity_keeps_to_its_platforms_rules(key: str) -> None:
+    entry = entities()[key]
+    platform = entry["platform"]
+    assert NEEDS[platform] | {"platform", "unique_id", "name"} <= entry.keys() <= ALLOWS[platform]
+    assert entry.get("entity_category", "diagnostic" if platform != "switch" else "config") in CATEGORIES[platform]
+    if platform == "sensor":
+        allowed = UNITS[entry.get("device_class")]
+        assert allowed is None or entry["unit_of_measurement"] in allowed
+
+
+def test_unique_ids_are_unique_also_among_devices() -> None:
+    ids = [entry["unique_id"] for entry in entities().values()]
+    assert len(set(ids)) == len(ids)
+    assert object_id(SENDER) != object_id(Sender("shop", "signs-lobby", "0" * 16, "0.1.0", {}))
+    assert object_id(SENDER) == object_id(Sender("shop/signs", "lobby", "1" * 16, "0.2.0", {}))
+
+
+@pytest.mark.parametrize("key", entities())
+def test_every_value_is_in_the_message_that_it_is_read_from(key: str) -> None:
+    entry = entities()[key]
+    kind = entry["state_topic"].rsplit("/", 1)[1]
+    data = json.loads(EVERY[kind].payload)
+    paths = re.findall(r"value_json\.([a-z0-9_.]+)", entry["value_template"])
+    assert paths
+    for path in paths:
+        node = data
+        for part in path.split("."):
+            assert part in node, path
+            node = node[part]
+
+
+def test_home_assistants_switch_speaks_our_command() -> None:
+    switch = entities()["enabled"]
+    assert switch["command_topic"] == "shop/signs/lobby/enabled/set"
+    assert parse_enabled(switch["payload_on"].encode()) is True
+    assert parse_enabled(switch["payload_off"].encode()) is False
+
+
+def test_what_is_not_released_is_not_announced_and_removed_where_it_was() -> None:
+    assert {"people", "women", "men", "mean_age"} <= entities("frame").keys()
+    assert not {"people", "women", "men", "mean_age"} & entities("aggregate").keys()
+    assert announced("aggregate")["components"]["people"] == {"platform": "sensor"}
+
+
+@pytest.mark.parametrize("level", ["aggregate", "frame", "viewer"])
+def test_home_assistants_own_schemas_take_it(level: str) -> None:
+    schemas = pytest.importorskip("homeassistant.components.mqtt.schemas", reason="needs pip install homeassistant")
+    from homeassistant.components.mqtt import binary_sensor, sensor, switch
+    from homeassistant.core import HomeAssistant
+
+    async def check() -> None:
+        HomeAssistant("/tmp")
+        schemas.DEVICE_DISCOVERY_SCHEMA(announced(level))
+        platforms = {"sensor": sensor, "binary_sensor": binary_sensor, "switch": switch}
+        shared = {key: announced(level)[key] for key in ("device", "availability")}
+        for entry in entities(level).values():
+            platform = platforms[entry.pop("platform")]
+            platform.DISCOVERY_SCHEMA({**shared, **entry})
+
+    asyncio.run(check())
