@@ -8,7 +8,7 @@ MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-virtual-camera test-systemd test-documented test-arm64 test-deb deb sbom audit \
-  prove-no-images soak fuzz bench-peers train lint format clean docs screenshots
+  fleet test-fleet prove-no-images soak fuzz bench-peers train lint format clean docs screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 26
@@ -26,6 +26,13 @@ $(VENV)/.dev: $(VENV)/.run
 
 demo: $(VENV)/.run ## watch real MQTT messages describe a moving audience (SECONDS=20 stops by itself)
 	@$(BIN)/python examples/demo.py $(if $(SECONDS),--seconds $(SECONDS))
+
+$(VENV)/.fleet: $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fleet]'
+	@touch $@
+
+fleet: $(VENV)/.fleet ## broker, collector, page and five simulated devices; counts what was lost (SECONDS=90; Mosquitto)
+	@$(BIN)/python -m proofs.fleet $(if $(SECONDS),--seconds $(SECONDS))
 
 test: lint ## style, types and the quick tests: under three minutes
 	$(BIN)/python -m pytest -m 'not slow'

@@ -43,6 +43,7 @@ VERBS = {
     "privacy-report": "data-flow sheet, notice for the wall and DPIA draft, as you configured it",
     "setup": "asks for name, broker, camera and privacy level, and starts the service",
     "watch": "a live view of one device or a fleet",
+    "fleet": "on a server: collect from many devices, a page, exports",
 }
 
 

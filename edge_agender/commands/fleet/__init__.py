@@ -1,0 +1,54 @@
+"""`edge-agender fleet`: collection, page and exports on a server."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from importlib import import_module
+from pathlib import Path
+
+from edge_agender.commands.fleet.target import CONFIG_VARIABLE, SYSTEM_CONFIG
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _action(actions, "serve", "broker, collector and page in one process, until it is told to stop")
+    _add_enrol(actions)
+    revoke = _action(actions, "revoke", "end a device's credential; its data stays")
+    revoke.add_argument("name", metavar="NAME")
+    for name, text in {
+        "devices": "every device: state, last message, version, gaps",
+        "gaps": "what is missing, boot by boot, and what became of it",
+    }.items():
+        _action(actions, name, text).add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(options: Namespace) -> int:
+    return int(getattr(import_module("edge_agender.commands.fleet.actions"), options.action.replace("-", "_"))(options))
+
+
+def _action(actions: _SubParsersAction[ArgumentParser], name: str, text: str) -> ArgumentParser:
+    parser = actions.add_parser(name, help=text)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"default: ${CONFIG_VARIABLE}, {SYSTEM_CONFIG} where it exists, else built-in values",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        dest="overrides",
+        help="any option of fleet.yaml, such as page.port=8090; may be repeated",
+    )
+    return parser
+
+
+def _add_enrol(actions: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _action(actions, "enrol", "let a device in: makes its credential, prints the command for the box")
+    parser.add_argument("name", metavar="NAME", help="letters, digits, - and _")
+    parser.add_argument("--site", default="", metavar="SITE", help="where it stands: sums are made by site")
+    parser.add_argument("--tenant", default="default", metavar="TENANT", help="whose it is; default: default")
+    parser.add_argument("--valid-days", type=float, metavar="DAYS", help="the credential ends then; default: never")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the token there in place of printing it")

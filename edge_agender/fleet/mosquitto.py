@@ -1,0 +1,192 @@
+"""A Mosquitto of our own: its configuration, who may log in, and its life.
+
+Measured (docs/fleet.md): as it comes, Mosquitto forgets what it has acknowledged when it is killed; with the session
+on disk every second and queues without a limit it loses next to nothing, and `resend` heals that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agender.errors import BrokerError, ConfigError
+from edge_agender.fleet.settings import OwnBrokerConfig
+
+_log = logging.getLogger(__name__)
+
+COLLECTOR = "edge-agender-fleet"
+START_S = 20.0
+RESTART_S = 1.0
+# A device reads the commands meant for it and writes below its own name; the user's name is the device's.
+_ACL = """\
+# Written by edge-agender fleet. Each device logs in with its own name (%u).
+pattern write {prefix}/%u/#
+pattern read {prefix}/%u/enabled/set
+pattern read {prefix}/%u/content
+pattern read {prefix}/%u/resend
+pattern read {prefix}/%u/desired
+
+user {collector}
+topic readwrite {prefix}/#
+"""
+_CONFIGURATION = """\
+# Written by edge-agender fleet at every start.
+per_listener_settings false
+listener {port} {host}
+allow_anonymous false
+password_file {folder}/passwords
+acl_file {folder}/acl
+persistence true
+persistence_location {folder}/
+autosave_interval 1
+max_queued_messages 0
+max_queued_bytes 0
+max_inflight_messages 1000
+max_packet_size 300000
+log_dest stderr
+log_type error
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """`with_us`: a command in front of another that ends it when this process is killed."""
+
+    broker: str
+    passwords: str
+    with_us: tuple[str, ...] = ()
+
+
+def find_programs() -> Programs:
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/usr/local/sbin"
+    found = [shutil.which(name, path=path) for name in ("mosquitto", "mosquitto_passwd")]
+    if found[0] is None or found[1] is None:
+        raise ConfigError("broker: own needs Mosquitto: sudo apt install mosquitto, or set broker: mqtt")
+    setpriv = shutil.which("setpriv")
+    return Programs(found[0], found[1], (setpriv, "--pdeathsig", "TERM") if setpriv else ())
+
+
+class Credentials:
+    """The password file and ACL in `folder`; a running broker reads them again on `reload`."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self.folder, self._prefix = folder, prefix
+        self._programs = find_programs()
+
+    def prepare(self) -> str:
+        """Write the ACL; return the collector's password, made at the first time."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.folder / "acl").write_text(_ACL.format(prefix=self._prefix, collector=COLLECTOR))
+        (self.folder / "acl").chmod(0o600)
+        own = self.folder / "collector-password"
+        if not own.exists():
+            own.touch(mode=0o600)
+            own.write_text(secrets.token_urlsafe(24) + "\n")
+        password = own.read_text().strip()
+        self.put(COLLECTOR, password)
+        return password
+
+    def put(self, user: str, password: str) -> None:
+        """Let a user in with this password, in place of a former one."""
+        file = self.folder / "passwords"
+        if not file.exists():
+            file.touch(mode=0o600)
+        # By standard input, twice as it asks: everybody on the machine can read command lines.
+        command = [self._programs.passwords, str(file), user]
+        done = subprocess.run(command, input=f"{password}\n{password}\n", text=True, capture_output=True, check=False)
+        if done.returncode:
+            raise ConfigError(f"mosquitto_passwd: {done.stderr.strip() or done.stdout.strip()}")
+
+    def remove(self, user: str) -> None:
+        subprocess.run(
+            [self._programs.passwords, "-D", str(self.folder / "passwords"), user], capture_output=True, check=False
+        )
+
+
+class OwnBroker:
+    """A context manager: Mosquitto runs in between, started again where it ends."""
+
+    def __init__(self, config: OwnBrokerConfig, folder: Path, prefix: str) -> None:
+        self._config = config
+        self.credentials = Credentials(folder, prefix)
+        self._programs = find_programs()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ends = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="mosquitto", daemon=True)
+        self.restarts = 0
+
+    def __enter__(self) -> OwnBroker:
+        self.password = self.credentials.prepare()
+        self._write()
+        self._start()
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+        self._watcher.join(5)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+    def reload(self) -> None:
+        """Have credentials and ACL read again."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def _write(self) -> None:
+        config, folder = self._config, self.credentials.folder
+        text = _CONFIGURATION.format(host=config.host, port=config.port, folder=folder)
+        if os.geteuid() == 0:
+            # Mosquitto would become another user, who cannot read what is ours alone.
+            text += "user root\n"
+        if config.certificate_file is not None:
+            text += f"certfile {config.certificate_file}\nkeyfile {config.key_file}\n"
+        (folder / "mosquitto.conf").write_text(text)
+
+    def _start(self) -> None:
+        folder = self.credentials.folder
+        command: Sequence[str] = [*self._programs.with_us, self._programs.broker, "-c", str(folder / "mosquitto.conf")]
+        # In a session of its own: Ctrl-C ends the collector first, and then this.
+        self._process = subprocess.Popen(command, start_new_session=True)
+        (folder / "pid").write_text(f"{self._process.pid}\n")
+        until_s = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until_s:
+                raise BrokerError(f"mosquitto does not listen on {self._config.host}:{self._config.port}: see above")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        host = "127.0.0.1" if self._config.host in ("0.0.0.0", "::", "") else self._config.host
+        try:
+            with socket.create_connection((host, self._config.port), 1.0):
+                return True
+        except OSError:
+            return False
+
+    def _watch(self) -> None:
+        while not self._ends.is_set():
+            if self._process is not None:
+                self._process.wait()
+            if self._ends.wait(RESTART_S):
+                return
+            _log.error("mosquitto has ended (%s): starting it again", self._process and self._process.returncode)
+            self.restarts += 1
+            try:
+                self._start()
+            except BrokerError as error:
+                _log.error("%s", error)
