@@ -1,7 +1,7 @@
 """Average precision, false alarms and misses: `python -m training.detector.evaluate --model FILE --data DIR ...`.
 
 AP is that of tools/score.py: 101 points, IoU 0.5, faces of at least 4, 8 and 15 % of the picture's height; smaller and
-ignored faces count neither way.
+ignored faces count neither way. `--yunet` judges YuNet-n on the same canvases in the same run.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_agender.imaging.preprocess import LETTERBOX_LUMA, resize
 from edge_agender.imaging.frame import Array, Picture
-from edge_agender.imaging.preprocess import letterbox
 from edge_agender.inference.tflite import Network
 from training.detector.data import Labelled, load, read_labels
-from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, STRIDES
+from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, LOGIT_UNIT, STRIDES, cells
+from training.detector.split import held_out
 
 MIN_HEIGHTS = (0.15, 0.08, 0.04)
-Predict = Callable[[Picture], tuple[Array, Array]]
+Found = tuple[Array, Array, Array]  # scores (n,), best first; corners (n, 4); points (n, 5, 2)
+Predict = Callable[[Picture], Found]
 
 
-def decode(levels: Sequence[tuple[Array, Array]], min_score: float, most: int = 300) -> tuple[Array, Array]:
-    """Return scores (n,), best first, and corners (n, 4) in input pixels, from (logits (h, w), distances (h, w, 4))."""
-    scores, boxes = [], []
-    least = np.log(min_score / (1 - min_score))
-    for stride, (logits, distances) in zip(STRIDES, levels, strict=True):
-        row, column = np.nonzero(logits >= least)
-        centre = (np.stack([column, row], 1) + 0.5) * stride
-        reach = distances[row, column] * stride
-        scores.append(1 / (1 + np.exp(-logits[row, column])))
-        boxes.append(np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], 1))
-    score, box = np.concatenate(scores), np.concatenate(boxes)
-    order = np.argsort(-score, kind="stable")[:most]
-    return score[order], box[order]
+def canvas_of(bgr: Picture) -> tuple[Picture, float]:
+    """Fit a picture into the top left of the network's canvas; return it and canvas pixels per picture pixel."""
+    factor = min(INPUT_WIDTH / bgr.shape[1], INPUT_HEIGHT / bgr.shape[0])
+    width, height = (max(round(side * factor), 1) for side in (bgr.shape[1], bgr.shape[0]))
+    canvas = np.full((INPUT_HEIGHT, INPUT_WIDTH, 3), LETTERBOX_LUMA, np.uint8)
+    canvas[:height, :width] = resize(bgr, (width, height))
+    return canvas, factor
+
+
+def decode(rows: Array, grid: Array, min_score: float, most: int = 300) -> Found:
+    """Return what rows (cells, 15), logits in full, say of a canvas, in its pixels; grid is `network.cells`."""
+    which = np.flatnonzero(rows[:, 0] >= np.log(min_score / (1 - min_score)))
+    which = which[np.argsort(-rows[which, 0], kind="stable")[:most]]
+    rows, corner, stride = rows[which], grid[which, :2], grid[which, 2:]
+    middle, half = corner + rows[:, 1:3] * stride, np.exp(rows[:, 3:5]) * stride / 2
+    points = corner[:, None] + rows[:, 5:].reshape(-1, 5, 2) * stride[:, None]
+    return 1 / (1 + np.exp(-rows[:, 0])), np.concatenate([middle - half, middle + half], 1), points
 
 
 def suppress(scores: Array, boxes: Array, max_iou: float = 0.45) -> Array:
@@ -53,71 +59,87 @@ def suppress(scores: Array, boxes: Array, max_iou: float = 0.45) -> Array:
     return np.array(kept, int)
 
 
-def finish(levels: Sequence[tuple[Array, Array]], min_score: float) -> tuple[Array, Array]:
+def finish(rows: Array, grid: Array, min_score: float) -> Found:
     """Decode, suppress and clip to the canvas."""
-    scores, boxes = decode(levels, min_score)
+    scores, boxes, points = decode(rows, grid, min_score)
     kept = suppress(scores, boxes)
     limit = [INPUT_WIDTH, INPUT_HEIGHT] * 2
-    return scores[kept], np.clip(boxes[kept], 0, limit)
+    return scores[kept], np.clip(boxes[kept], 0, limit), points[kept]
 
 
 def torch_predictor(model: object, min_score: float = 0.02) -> Predict:
-    """Wrap a FaceSSD: luma canvas (240, 320) to scores and corners."""
+    """Wrap a FaceNet."""
     import torch
 
-    def predict(luma: Picture) -> tuple[Array, Array]:
-        inputs = (torch.from_numpy(luma.copy())[None, None].float() - 128) / 64
+    grid = cells(INPUT_HEIGHT, INPUT_WIDTH).numpy()
+
+    def predict(canvas: Picture) -> Found:
+        inputs = torch.from_numpy(canvas.transpose(2, 0, 1)[None].copy()).float()
         with torch.inference_mode():
-            maps = model.maps(inputs)  # type: ignore[attr-defined]
-        return finish(
-            [(score[0, 0].float().numpy(), box[0].permute(1, 2, 0).float().numpy()) for score, box in maps], min_score
-        )
+            rows = model(inputs.contiguous(memory_format=torch.channels_last))  # type: ignore[operator]
+        return finish(rows[0].numpy(), grid, min_score)
 
     return predict
 
 
 def tflite_predictor(path: Path, min_score: float = 0.02) -> Predict:
-    """Wrap a converted model, one thread: luma canvas (240, 320) to scores and corners."""
+    """Wrap a converted model, one thread."""
     network = Network(path.read_bytes(), threads=1, name=path.name)
+    grid = cells(INPUT_HEIGHT, INPUT_WIDTH).numpy()
 
-    def predict(luma: Picture) -> tuple[Array, Array]:
-        inputs: Array = luma[None, :, :, None]
+    def predict(canvas: Picture) -> Found:
+        inputs: Array = canvas[None]
         if network.input.dtype == np.float32:
-            inputs = (inputs.astype(np.float32) - 128) / 64
+            inputs = inputs.astype(np.float32)
         else:
-            inputs = (inputs ^ 0x80).view(np.int8)  # pixel - 128: the scale of 1/64 is the tensor's own
+            inputs = (inputs ^ 0x80).view(np.int8)  # pixel - 128, which stands for the pixel
         (values,) = network.run(inputs).values()
-        return finish(levels_of(values.ravel()), min_score)
+        rows = values.reshape(-1, 15).copy()
+        rows[:, 0] *= LOGIT_UNIT
+        return finish(rows, grid, min_score)
 
     return predict
 
 
-def levels_of(values: Array) -> list[tuple[Array, Array]]:
-    """Return logits (h, w) and distances (h, w, 4) by stride from a converted model's one output, flat."""
-    shapes = [(INPUT_HEIGHT // stride, INPUT_WIDTH // stride) for stride in STRIDES]
-    ends = np.cumsum([height * width for height, width in shapes])
-    logits, distances = values[: ends[-1]], values[ends[-1] :].reshape(-1, 4)
-    by_stride = zip(np.split(logits, ends[:-1]), np.split(distances, ends[:-1]), shapes, strict=True)
-    return [(score.reshape(shape), box.reshape(*shape, 4)) for score, box, shape in by_stride]
+def yunet_predictor(path: Path, min_score: float = 0.02) -> Predict:
+    """Wrap the published YuNet-n; it wants sides that are multiples of 32."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options)
+    height = -(-INPUT_HEIGHT // 32) * 32
+    grid = cells(height, INPUT_WIDTH).numpy()
+
+    def predict(canvas: Picture) -> Found:
+        padded = cv2.copyMakeBorder(canvas, 0, height - INPUT_HEIGHT, 0, 0, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        names = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES]
+        said = session.run(names, {"input": padded.transpose(2, 0, 1)[None].astype(np.float32)})
+        face, quality, box, points = (np.concatenate([each[0] for each in said[i : i + 3]]) for i in (0, 3, 6, 9))
+        score = np.sqrt(face * quality).clip(1e-6, 1 - 1e-6)
+        return finish(np.concatenate([np.log(score / (1 - score)), box, points], 1), grid, min_score)
+
+    return predict
 
 
-def predict_picture(predict: Predict, luma: Picture) -> tuple[Array, Array]:
-    """Return scores and corners in the picture's own pixels."""
-    canvas, factor = letterbox(luma, (INPUT_WIDTH, INPUT_HEIGHT))
-    scores, boxes = predict(canvas)
-    height, width = luma.shape
-    return scores, np.clip(boxes / factor, 0, [width, height, width, height])
+def predict_picture(predict: Predict, bgr: Picture) -> Found:
+    """Return what is found, in the picture's own pixels."""
+    canvas, factor = canvas_of(bgr)
+    scores, boxes, points = predict(canvas)
+    height, width = bgr.shape[:2]
+    return scores, np.clip(boxes / factor, 0, [width, height, width, height]), points / factor
 
 
-def average_precision(items: Sequence[Labelled], found: Sequence[tuple[Array, Array]], min_height: float) -> float:
+def average_precision(items: Sequence[Labelled], found: Sequence[Found], min_height: float) -> float:
     """Return AP at IoU 0.5 over the faces of at least `min_height` of their picture's height."""
     scores: list[float] = []
     hits: list[bool] = []
     total = 0
-    for item, (score, boxes) in zip(items, found, strict=True):
-        skip = item.ignore | (item.boxes[:, 3] - item.boxes[:, 1] < min_height * item.luma.shape[0])
+    for item, (score, boxes, _) in zip(items, found, strict=True):
+        truth = item.faces
+        skip = truth.ignore | (truth.boxes[:, 3] - truth.boxes[:, 1] < min_height * item.bgr.shape[0])
         total += int((~skip).sum())
-        overlaps = _iou(boxes, item.boxes)
+        overlaps = iou_of(boxes, truth.boxes)
         free = np.ones(len(skip), bool)
         for value, row in zip(score, overlaps, strict=True):
             best = int(np.argmax(np.where(free, row, -1))) if len(row) else -1
@@ -135,7 +157,8 @@ def average_precision(items: Sequence[Labelled], found: Sequence[tuple[Array, Ar
     return float(np.mean([precision[recall >= r].max(initial=0.0) for r in np.linspace(0, 1, 101)]))
 
 
-def _iou(a: Array, b: Array) -> Array:
+def iou_of(a: Array, b: Array) -> Array:
+    """Return the overlaps (n, m) of boxes a (n, 4) and b (m, 4)."""
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     inter = np.clip(high - low, 0, None).prod(2)
     areas = [(x[:, 2:] - x[:, :2]).prod(1) for x in (a, b)]
@@ -143,9 +166,16 @@ def _iou(a: Array, b: Array) -> Array:
 
 
 def score_scenes(predict: Predict, scenes: Sequence[Labelled]) -> dict[str, float]:
-    """Return AP for each of MIN_HEIGHTS."""
-    found = [predict_picture(predict, item.luma) for item in scenes]
-    return {f"ap_{round(100 * h)}": round(average_precision(scenes, found, h), 4) for h in MIN_HEIGHTS}
+    """Return AP for each of MIN_HEIGHTS, and how tight the boxes are: the mean IoU of found faces from 8 %."""
+    found = [predict_picture(predict, item.bgr) for item in scenes]
+    report = {f"ap_{round(100 * h)}": round(average_precision(scenes, found, h), 4) for h in MIN_HEIGHTS}
+    overlaps: list[float] = []
+    for item, (_, boxes, _) in zip(scenes, found, strict=True):
+        truth = item.faces.boxes[~item.faces.ignore]
+        large = truth[truth[:, 3] - truth[:, 1] >= 0.08 * item.bgr.shape[0]]
+        if len(boxes) and len(large):
+            overlaps += [value for value in iou_of(large, boxes).max(1) if value >= 0.5]
+    return report | {"iou": round(float(np.mean(overlaps)) if overlaps else 0.0, 4)}
 
 
 def portrait_recall(predict: Predict, portraits: Sequence[Labelled], threshold: float) -> float:
@@ -156,7 +186,7 @@ def portrait_recall(predict: Predict, portraits: Sequence[Labelled], threshold: 
         boxes = boxes[scores >= threshold]
         if len(boxes):
             largest = boxes[(boxes[:, 2:] - boxes[:, :2]).prod(1).argmax()][None]
-            hits += bool(_iou(largest, item.boxes)[0, 0] >= 0.5)
+            hits += bool(iou_of(largest, item.boxes)[0, 0] >= 0.5)
     return hits / max(len(portraits), 1)
 
 
