@@ -20,8 +20,8 @@ from edge_agender.imaging.frame import Picture
 from training.common.export import Floats, folded, to_tflite
 from training.common.joined import joined
 from training.detector.data import Labelled, Sampler, load, read_labels
-from training.detector.evaluate import canvas_of
 from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, STRIDES, describe
+from training.detector.predictors import canvas_of
 from training.detector.split import held_out
 
 CALIBRATION_SCENES = 150

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agender.imaging.preprocess import LETTERBOX_LUMA, resize
 from edge_agender.imaging.frame import Array, Picture
+from edge_agender.imaging.preprocess import LETTERBOX_LUMA, resize
 from training.detector.augment import occlude, photometric, texture, turned
 
 SMALLEST_PX = 5.0  # a lower face on the canvas is neither a face nor background
@@ -42,9 +42,7 @@ class Faces:
 
     def mirrored(self, width: int) -> Faces:
         """Return them as in the mirrored picture."""
-        boxes = np.stack(
-            [width - self.boxes[:, 2], self.boxes[:, 1], width - self.boxes[:, 0], self.boxes[:, 3]], 1
-        )
+        boxes = np.stack([width - self.boxes[:, 2], self.boxes[:, 1], width - self.boxes[:, 0], self.boxes[:, 3]], 1)
         points = self.points[:, MIRRORED_POINTS] * np.float32([-1, 1]) + np.float32([width, 0])
         return Faces(boxes, self.ignore, points)
 

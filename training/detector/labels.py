@@ -20,12 +20,13 @@ import numpy as np
 
 from edge_agender.imaging.frame import Array
 from training.common.progress import show
-from training.detector.evaluate import Found, iou_of
+from training.detector.predictors import Found, iou_of
 from training.detector.scrfd import Scrfd
 
 PORTRAITS = {"adience": 2000, "appareal": 2000, "aaf": 1200, "utkface": 1500, "lag": 600}
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 LEAST_HEIGHT_PX = 14  # of a face whose landmarks are believed
+LEAST_SCORE = 0.7  # YuNet's, of a portrait
 SURE = 0.5  # from which score on an unlabelled face is left out of the background
 Row = dict[str, Any]
 
@@ -39,7 +40,7 @@ def points_of(row: dict[str, str]) -> list[list[float]] | None:
 
 def taught(scene: Row, found: Found, teachers: dict[tuple[str, int], dict[str, str]]) -> Row:
     """Return a scene's row with landmarks, and with what is not labelled as `ignore`."""
-    faces, (scores, boxes, points) = scene["faces"], found
+    faces, (scores, boxes, _) = scene["faces"], found
     truth = np.array([face["box"] for face in faces], float).reshape(-1, 4)
     truth[:, 2:] += truth[:, :2]
     overlaps = iou_of(boxes, truth)
@@ -72,7 +73,10 @@ def portraits(data: Path, teachers: dict[tuple[str, int], dict[str, str]]) -> li
         fit = [
             (path, row)
             for (path, _), row in teachers.items()
-            if path.startswith(f"{collection}/") and path not in tests and row["nose_x"] and float(row["score"] or 0) > 0.7
+            if path.startswith(f"{collection}/")
+            and path not in tests
+            and row["nose_x"]
+            and float(row["score"] or 0) > 0.7
         ]
         fit.sort(key=lambda pair: zlib.crc32(pair[0].encode()))
         for path, row in fit[:most]:
@@ -83,7 +87,7 @@ def portraits(data: Path, teachers: dict[tuple[str, int], dict[str, str]]) -> li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the pictures, wider.json and teachers.csv")
+    parser.add_argument("--data", type=Path, required=True, help="pictures, wider.json and teachers.csv")
     parser.add_argument("--scrfd", type=Path, required=True, help="scrfd_2.5g_kps.onnx")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     args = parser.parse_args()
@@ -98,7 +102,10 @@ def main() -> None:
             used = time.time() - start
             show(used, used * len(scenes) / done / 60, done, "scenes")
     rows += portraits(args.data, teachers)
-    rows += [{"path": f"nofaces/{path.name}", "kind": "empty", "faces": []} for path in sorted((args.data / "nofaces").iterdir())]
+    rows += [
+        {"path": f"nofaces/{path.name}", "kind": "empty", "faces": []}
+        for path in sorted((args.data / "nofaces").iterdir())
+    ]
     args.out.write_text(json.dumps(rows))
 
 

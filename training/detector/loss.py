@@ -23,7 +23,7 @@ MOST_CELLS = 10  # per face
 
 @dataclass(frozen=True)
 class Targets:
-    """Faces of a batch in one row each: picture (n,), boxes (n, 4) and points (n, 5, 2) in pixels; the ignored apart."""
+    """Faces of a batch, one a row: picture (n,), boxes (n, 4), points (n, 5, 2) in pixels; the ignored apart."""
 
     picture: Tensor
     boxes: Tensor

@@ -204,7 +204,5 @@ def cells(height: int, width: int) -> Tensor:
     for stride in STRIDES:
         h, w = -(-height // stride), -(-width // stride)
         y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-        rows.append(
-            torch.stack([x.flatten() * stride, y.flatten() * stride, torch.full((h * w,), stride)], 1).float()
-        )
+        rows.append(torch.stack([x.flatten() * stride, y.flatten() * stride, torch.full((h * w,), stride)], 1).float())
     return torch.cat(rows)

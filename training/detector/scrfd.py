@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge_agender.imaging.frame import Array, Picture
-from training.detector.evaluate import Found, suppress
+from training.detector.predictors import Found, suppress
 
 SIDE = 640
 STRIDES = (8, 16, 32)
