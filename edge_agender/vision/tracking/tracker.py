@@ -176,6 +176,11 @@ class Tracker:
         return [track for track in self._tracks if self._confirmed(track)]
 
     @property
+    def unsure(self) -> list[Track]:
+        """Every track that is not confirmed yet."""
+        return [track for track in self._tracks if not self._confirmed(track)]
+
+    @property
     def people(self) -> bool:
         """True while anything is followed, confirmed or not."""
         return bool(self._tracks)
