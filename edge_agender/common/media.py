@@ -4,4 +4,3 @@ from __future__ import annotations
 
 # In lower case, with the dot.
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2")
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".gif", ".ts", ".mpg", ".mpeg", ".wmv")

@@ -51,7 +51,15 @@ def enrol(
     token = _token(config, name, password)
     _let_in(config, name, password)
     until_s = None if valid_days is None else int(now_s + valid_days * DAY_S)
-    values = {"name": name, "tenant": tenant, "site": site, "now_s": int(now_s), "until_s": until_s}
+    assign(database, name, tenant, site, now_s, until_s)
+    return token
+
+
+def assign(
+    database: Database, name: str, tenant: str, site: str, now_s: float, valid_until_s: int | None = None
+) -> None:
+    """Note whose a device is and where it stands, from now on valid."""
+    values = {"name": name, "tenant": tenant, "site": site, "now_s": int(now_s), "until_s": valid_until_s}
     with database.writing() as transaction:
         transaction.run(
             "INSERT INTO device (name, tenant, site, enrolled_s, valid_until_s)"
@@ -59,7 +67,6 @@ def enrol(
             " site = :site, enrolled_s = :now_s, valid_until_s = :until_s, revoked_s = NULL",
             values,
         )
-    return token
 
 
 def revoke(database: Database, config: FleetConfig, name: str, now_s: float) -> None:

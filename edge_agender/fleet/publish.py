@@ -26,8 +26,6 @@ from edge_agender.fleet.store import Database, Transaction
 REST = -1
 WHOLE = ""
 AT_ONCE = 100
-# What counts people.
-COUNTS = ("viewers", "opportunities", "engaged")
 SUMS = (
     "covered_s", "opportunities", "viewers", "engaged", "dwell_s", "dwell_viewers", "attention_s", "attention_viewers",
     "count_s", "count_covered_s",
@@ -145,10 +143,10 @@ def release(hours: Mapping[int, Mapping[str, Sums]], before: Release, k: int, co
         if hour_s in before.rest or not (publishable or (hour_s, WHOLE) in before.table):
             rest[hour_s] = contents
         else:
-            held_back += _put(table, before.table, hour_s, _protected(contents, k) if publishable else {}, k)
+            held_back += _put(table, before.table, hour_s, contents, k)
     together = _added([*rest.values()]) if rest else {}
     if (complete and rest and _publishable(together[WHOLE], k)) or before.rest:
-        waits = _put(table, before.table, REST, _protected(together, k), k)
+        waits = _put(table, before.table, REST, together, k)
         return Release(table, before.rest if waits and before.rest else frozenset(rest), held_back + waits)
     return Release(table, frozenset(), held_back)
 
@@ -167,11 +165,15 @@ def _protected(contents: Mapping[str, Sums], k: int) -> dict[str, Sums]:
         if crowd:
             del shown[crowd[0][1]]
     whole = dict(contents[WHOLE])
-    if whole["engaged"] is not None and not (
-        _none_or(whole["engaged"], k) and _none_or(whole["viewers"] - whole["engaged"], k)
-    ):
+    if not all(_none_or(people, k) for people in _parts_of(whole)):
         whole["engaged"] = None
     return {WHOLE: whole, **shown}
+
+
+def _parts_of(whole: Sums) -> list[int | None]:
+    """The engaged, and the others."""
+    engaged = whole["engaged"]
+    return [engaged, None if engaged is None else whole["viewers"] - engaged]
 
 
 def _none_or(people: int | None, k: int) -> bool:
@@ -179,16 +181,29 @@ def _none_or(people: int | None, k: int) -> bool:
 
 
 def _put(table: Table, before: Table, hour_s: int, contents: Mapping[str, Sums], k: int) -> int:
-    """Publish a set as it is now, or as it was where few people are between the two; return 1 for the latter."""
+    """Publish a set of hours; return 1 where it stays as it was because few people are between the two.
+
+    What is shown of a set is decided once: a content that appears later would show what earlier totals were without it.
+    """
     old = {content: sums for (one, content), sums in before.items() if one == hour_s}
-    wait = any(content not in contents or _few_between(old[content], contents[content], k) for content in old)
-    chosen = old if wait else contents
-    table.update({(hour_s, content): dict(sums) for content, sums in chosen.items()})
+    new = {content: dict(contents[content]) for content in old} if old else _protected(contents, k)
+    if old and old[WHOLE]["engaged"] is None:
+        new[WHOLE]["engaged"] = None
+    wait = bool(old) and _few_between(old, new, k)
+    table.update({(hour_s, content): dict(sums) for content, sums in (old if wait else new).items()})
     return int(wait)
 
 
-def _few_between(old: Sums, new: Sums, k: int) -> bool:
-    return any(not _none_or(abs((new[name] or 0) - (old[name] or 0)), k) for name in COUNTS)
+def _few_between(old: Mapping[str, Sums], new: Mapping[str, Sums], k: int) -> bool:
+    """Whether a figure, or what follows from two of them, differs by fewer than k people."""
+    changes = [new[name][count] - old[name][count] for name in old for count in ("viewers", "opportunities")]
+    changes += [
+        now - then for now, then in zip(_parts_of(new[WHOLE]), _parts_of(old[WHOLE]), strict=True) if then and now
+    ]
+    withheld = [
+        sums[WHOLE]["viewers"] - sum(sums[name]["viewers"] for name in sums if name != WHOLE) for sums in (old, new)
+    ]
+    return not all(_none_or(abs(change), k) for change in (*changes, withheld[1] - withheld[0]))
 
 
 def _added(sets: Sequence[Mapping[str, Sums]]) -> dict[str, Sums]:

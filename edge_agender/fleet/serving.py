@@ -14,7 +14,10 @@ from edge_agender.config.settings import MqttConfig
 from edge_agender.fleet.broker import MqttSource
 from edge_agender.fleet.collector import Collector
 from edge_agender.fleet.healing import heal
+from edge_agender.fleet.metrics import FleetMetrics, exposition
 from edge_agender.fleet.mosquitto import COLLECTOR, OwnBroker
+from edge_agender.fleet.page.context import Context
+from edge_agender.fleet.page.server import PageServer
 from edge_agender.fleet.publish import publish
 from edge_agender.fleet.retention import delete_old
 from edge_agender.fleet.rollup import roll_up
@@ -121,6 +124,19 @@ class Fleet:
         self.housekeeper = Housekeeper(config, self.database, self.source.publish)
         self._thread("collector", self.collector.run)
         self._thread("housekeeper", self.housekeeper.run)
+        if config.page.enabled:
+            self.page_port = self._stack.enter_context(PageServer(self._context())).port
+
+    def _context(self) -> Context:
+        shown = FleetMetrics(self.database, self.collector, lambda: None, lambda: self.source.connected)
+        return Context(self.config, self.database, lambda: exposition(shown), self.troubles)
+
+    def troubles(self) -> list[str]:
+        """What keeps the fleet from collecting or adding up, in words; empty when all is well."""
+        found = [self.collector.trouble, self.housekeeper.trouble]
+        if not self.source.connected:
+            found.append(self.source.last_error or "no connection to the broker")
+        return [text for text in found if text]
 
     def _own_broker(self) -> OwnBroker:
         return self._stack.enter_context(

@@ -76,6 +76,9 @@ class Rig:
     # -- the collector
 
     def start(self) -> None:
+        """Make the page's login, and return once the collector listens."""
+        login = [*cli("user", "operator", "--role", "operator", *self._options)]
+        subprocess.run(login, input=self.password + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
         self._serve = subprocess.Popen([*cli("serve", *self._options)], stdout=subprocess.PIPE, text=True)
         assert self._serve.stdout is not None
         line = self._serve.stdout.readline()

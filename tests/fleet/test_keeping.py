@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from edge_agender.fleet.intake import read
 from edge_agender.fleet.keeping import keep
 from edge_agender.fleet.publish import Rules
 from edge_agender.fleet.records import Record, Refused
 from edge_agender.fleet.rollup import differing_hours, roll_up_all
-from edge_agender.fleet.store import Database, open_database
+from edge_agender.fleet.store import Database
 from tests.fleet.messages import NOW_S, PREFIX, arrival, demographics, health, record, status, window
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{tmp_path / 'fleet.sqlite3'}")
-    yield opened
-    opened.close()
 
 
 def rows(database: Database, sql: str) -> list[tuple[object, ...]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge_agender import web
+from edge_agender.common.attempts import REMEMBERED_ADDRESSES, TRIES, TRIES_PERIOD_S, Attempts
 from edge_agender.config.load import validate
 from edge_agender.config.settings import WebConfig, is_loopback
 from edge_agender.errors import ConfigError, CredentialError
@@ -212,7 +213,7 @@ def test_the_password_is_needed_for_everything_but_the_probe(locked: server.Stat
 
 def test_wrong_passwords_are_refused_and_then_slowed_down(locked: server.StatusServer) -> None:
     wrong = ["Basic !!!", "Bearer x", basic("wrong"), basic(PASSWORD + "x"), basic("")]
-    assert [get(locked, "/", Authorization=given).status for given in wrong] == [401] * access.TRIES
+    assert [get(locked, "/", Authorization=given).status for given in wrong] == [401] * TRIES
     refused = get(locked, "/", Authorization=basic(PASSWORD))
     assert refused.status == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 61
@@ -220,16 +221,16 @@ def test_wrong_passwords_are_refused_and_then_slowed_down(locked: server.StatusS
 
 def test_tries_are_forgiven_after_a_while_and_memory_is_bounded() -> None:
     now = [0.0]
-    attempts = access.Attempts(lambda: now[0])
-    for _ in range(access.TRIES):
+    attempts = Attempts(lambda: now[0])
+    for _ in range(TRIES):
         attempts.failed("a")
-    assert attempts.wait_s("a") == access.TRIES_PERIOD_S
+    assert attempts.wait_s("a") == TRIES_PERIOD_S
     assert attempts.wait_s("b") == 0
-    now[0] = access.TRIES_PERIOD_S + 1
+    now[0] = TRIES_PERIOD_S + 1
     assert attempts.wait_s("a") == 0
-    for number in range(10 * access.REMEMBERED_ADDRESSES):
+    for number in range(10 * REMEMBERED_ADDRESSES):
         attempts.failed(str(number))
-    assert len(attempts._failures) == access.REMEMBERED_ADDRESSES
+    assert len(attempts._failures) == REMEMBERED_ADDRESSES
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "short", "       \nlong enough on the second line"])

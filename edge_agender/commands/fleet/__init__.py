@@ -21,6 +21,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     }.items():
         _action(actions, name, text).add_argument("--json", action="store_true", help="one JSON object a line")
 
+    _add_user(actions)
+    _add_export(actions)
+
 
 def run(options: Namespace) -> int:
     return int(getattr(import_module("edge_agender.commands.fleet.actions"), options.action.replace("-", "_"))(options))
@@ -52,3 +55,24 @@ def _add_enrol(actions: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("--tenant", default="default", metavar="TENANT", help="whose it is; default: default")
     parser.add_argument("--valid-days", type=float, metavar="DAYS", help="the credential ends then; default: never")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the token there in place of printing it")
+
+
+def _add_user(actions: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _action(actions, "user", "make, change or remove a login of the page")
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--role", choices=("viewer", "operator"), default="viewer", help="default: viewer")
+    parser.add_argument("--tenant", default="", metavar="TENANT", help="sees this one alone; default: all")
+    # Never the password itself: everybody on the machine can read command lines.
+    parser.add_argument("--password-file", metavar="FILE", help="its first line; - or none: asks on the terminal")
+    parser.add_argument("--remove", action="store_true", help="remove the login and end its sessions")
+
+
+def _add_export(actions: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _action(actions, "export", "what the page shows, as a file: CSV or Parquet by its name")
+    parser.add_argument("what", choices=("audience", "people"))
+    parser.add_argument("file", type=Path, metavar="FILE", help="such as yesterday.csv or month.parquet")
+    parser.add_argument("--by", action="append", default=[], metavar="COLUMN", help="hour, day, site, device, ...")
+    parser.add_argument("--first", metavar="DAY", help="2026-01-31; default: yesterday")
+    parser.add_argument("--last", metavar="DAY", help="default: the first day")
+    for name in ("tenant", "site", "device", "content", "gender", "age-band"):
+        parser.add_argument(f"--{name}", metavar="VALUE", help="these alone")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import signal
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from edge_agender.commands.fleet.target import load, opened
+from edge_agender.errors import UsageError
 from edge_agender.fleet.enrolment import enrol as enrol_device
 from edge_agender.fleet.enrolment import revoke as revoke_device
 
@@ -25,7 +29,8 @@ def serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with Fleet(config) as fleet:
-        print(f"collecting from {fleet.where}; store {config.store_url}", flush=True)
+        page = f"; page http://{config.page.host}:{fleet.page_port}/" if config.page.enabled else ""
+        print(f"collecting from {fleet.where}; store {config.store_url}{page}", flush=True)
         stop.wait()
     return 0
 
@@ -90,3 +95,57 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
     if name.endswith("_s"):
         return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(value))
     return str(value)
+
+
+def user(options: argparse.Namespace) -> int:
+    from edge_agender.fleet.accounts import put_account, remove_account
+
+    with opened(options) as (_, database):
+        if options.remove:
+            remove_account(database, options.name)
+            print(f"{options.name}: removed")
+            return 0
+        password = _password(options.password_file)
+        put_account(database, options.name, password, options.role, options.tenant, time.time())
+    print(f"{options.name}: {options.role} of {options.tenant or 'all tenants'}")
+    return 0
+
+
+def _password(file: str | None) -> str:
+    if file is None and sys.stdin.isatty():
+        return getpass.getpass("password: ")
+    try:
+        text = sys.stdin.readline() if file in (None, "-") else Path(str(file)).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: {error}") from None
+    return text.splitlines()[0].strip() if text.strip() else ""
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write published figures to a file whose ending says the format."""
+    from edge_agender.fleet import export as files
+    from edge_agender.fleet import query
+
+    writers = {".csv": files.as_csv, ".parquet": files.as_parquet}
+    writer = writers.get(options.file.suffix)
+    if writer is None:
+        raise UsageError(f"{options.file}: name it .csv or .parquet")
+    with opened(options) as (config, database):
+        rules = config.publish.rules()
+        first = options.first or options.last or rules.day_of(time.time() - 86400)
+        names = ("tenant", "site", "device", "content", "gender", "age_band")
+        chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+        filters = query.Filters(first, options.last or first, **chosen)
+        people = options.what == "people"
+        known = get_args(query.PeopleBy if people else query.AudienceBy)
+        if unknown := [name for name in options.by if name not in known]:
+            raise UsageError(f"--by {unknown[0]}: one of {', '.join(known)}")
+        rows = (
+            query.people(database, rules, filters, options.by)
+            if people
+            else query.audience(database, filters, options.by)
+        )
+    columns = [*options.by, *(query.PEOPLE_COLUMNS if people else query.AUDIENCE_COLUMNS)]
+    options.file.write_bytes(writer(rows, columns))
+    print(f"{options.file}: {len(rows)} rows")
+    return 0
