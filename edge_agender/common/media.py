@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-# In lower case, with the dot.
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2")
+# In lower case, with the dot. A gif is a video.
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".avif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2")

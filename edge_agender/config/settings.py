@@ -66,6 +66,7 @@ class Picamera2Config(Section):
 class OpencvConfig(Section):
     uri: str | None = None
     pace: bool = True
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
     timeout_s: Answer = 10.0
     reconnect_max_s: Positive = 60.0
 
@@ -104,6 +105,7 @@ class SourceConfig(Section):
     small_width_px: Annotated[int, Field(ge=64, le=1280)] = 320
     small_height_px: Annotated[int, Field(ge=64, le=960)] = 240
     rate_hz: Annotated[float, Field(gt=0, le=120)] = 15.0
+    frozen_after_s: NotNegative = 10.0
     rotate_deg: Literal[0, 90, 180, 270] = 0
     flip_horizontal: bool = False
     flip_vertical: bool = False

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.geometry import Box, square
 
+# From video's luma, 16 (black) to 235 (white), to 0..255: look it up.
+FULL_RANGE = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
 # Luma of what lies outside the picture when its aspect ratio is not the network's: mid grey, neither dark nor light.
 LETTERBOX_LUMA = 114
 
@@ -51,13 +55,17 @@ def to_bgr(image: Picture) -> Picture:
     return image
 
 
+def size_within(picture_px: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest (width, height) inside `size` that has the aspect ratio of (width, height) `picture_px`."""
+    width, height = picture_px
+    factor = min(size[0] / width, size[1] / height)
+    return max(round(width * factor), 1), max(round(height * factor), 1)
+
+
 def small_luma(image_bgr: Picture, size: tuple[int, int]) -> Picture:
     """Return the luma of the picture, scaled to fit inside (width, height) with its aspect ratio kept."""
-    height, width = image_bgr.shape[:2]
-    factor = min(size[0] / width, size[1] / height)
-    fitted = (max(round(width * factor), 1), max(round(height * factor), 1))
     # Shrink first: converting the full picture to grey would cost more than all the rest.
-    scaled = resize(image_bgr, fitted) if fitted != (width, height) else image_bgr
+    scaled = resize(image_bgr, size_within(image_bgr.shape[1::-1], size))
     luma = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), np.uint8)
     forget(scaled, image_bgr)
     return luma

@@ -20,7 +20,7 @@ def open_source(config: SourceConfig, stop: threading.Event) -> Source:
 
         return PicameraSource(config, stop)
     if config.kind == "opencv":
-        from edge_agender.capture.sources.opencv import open_video
+        from edge_agender.capture.sources.video import open_video
 
         return open_video(config, stop)
     if config.kind == "images":

@@ -14,7 +14,7 @@ from edge_agender.capture.sources.view import View
 from edge_agender.config.settings import SourceConfig
 from edge_agender.imaging.frame import Frame, Picture
 from edge_agender.imaging.geometry import TYPICAL_HFOV_DEG, focal_px
-from edge_agender.imaging.preprocess import small_luma, to_bgr
+from edge_agender.imaging.preprocess import FULL_RANGE, resize, size_within, small_luma, to_bgr
 
 
 class Source(Protocol):
@@ -106,6 +106,16 @@ def _wipe(*made: Picture) -> Callable[[], None]:
     return wipe
 
 
+class Decoded(Protocol):
+    """A picture of which no more is converted than is asked for."""
+
+    def luma(self) -> tuple[Picture, bool] | None:
+        """Return the luma (h, w), perhaps the decoder's own and with pixels not square, and whether black is 16."""
+
+    def bgr(self) -> Picture:
+        """Return a new picture (H, W, 3), B, G, R."""
+
+
 class Framer:
     """Builds the frames of one source, numbered from 0."""
 
@@ -119,9 +129,31 @@ class Framer:
         turned = self._view.apply(raw)
         full = to_bgr(turned)
         small = small_luma(full, self._small_size)
-        wipe = _wipe(raw, turned, full, small)
+        return self._framed(captured_s, small, full, _wipe(raw, turned, full, small), raw.shape[1])
+
+    def frame_of(self, decoded: Decoded, captured_s: float) -> Frame:
+        """Return the Frame of a picture that is still as it was decoded; releasing it wipes what was made of it."""
+        luma = decoded.luma()
+        raw = decoded.bgr()
+        full = self._view.apply(raw)
+        small = small_luma(full, self._small_size) if luma is None else self._small(*luma, full.shape[1::-1])
+        return self._framed(captured_s, small, full, _wipe(raw, full, small), raw.shape[1])
+
+    def _framed(
+        self, captured_s: float, small: Picture, full: Picture, wipe: Callable[[], None], raw_width_px: int
+    ) -> Frame:
         # Neither a cut nor a turn changes it: the raw picture is as wide as the lens shows.
-        focal = focal_px(raw.shape[1], TYPICAL_HFOV_DEG)
+        focal = focal_px(raw_width_px, TYPICAL_HFOV_DEG)
         frame = Frame(self._sequence, captured_s, time.time(), small, full, wipe, focal)
         self._sequence += 1
         return frame
+
+    def _small(self, luma: Picture, limited: bool, full_px: tuple[int, ...]) -> Picture:
+        """The small picture of a decoder's luma plane, which is not written to. `limited`: black in it is 16."""
+        part = self._view.apply(luma)
+        scaled = resize(part, size_within(full_px, self._small_size))
+        small = cv2.LUT(scaled, FULL_RANGE) if limited else scaled.copy()
+        for between in (scaled, part):
+            if not np.may_share_memory(between, luma):
+                between.fill(0)
+        return np.asarray(small, np.uint8)

@@ -1,123 +1,113 @@
-"""What files, streams and USB cameras share: OpenCV's reader, made fit for threads, and a recording's own clock."""
+"""Video files, and which source reads an address: a file, a stream or a USB camera."""
 
 from __future__ import annotations
 
-import math
+import os
+import re
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
 
-import cv2
-import numpy as np
-
+from edge_agender.capture.sources.base import BaseSource, Framer, Source
+from edge_agender.capture.sources.clock import Pace, RecordingClock
+from edge_agender.capture.sources.media import MediaReader, Shot
 from edge_agender.config.settings import SourceConfig
-from edge_agender.imaging.frame import Picture
-from edge_agender.imaging.quiet import silence_opencv
+from edge_agender.errors import MediaError
+from edge_agender.imaging.frame import Frame
 
-# A paced file that falls further behind than this (the machine slept) goes on from where it is instead of racing.
-_MAX_LATE_S = 1.0
-# A longer step between two frames is a damaged time stamp: it would hold a paced file up, for hours perhaps.
-_MAX_STEP_S = 10.0
-# How long close() waits for a read in progress. A dead stream may block it for timeout_s: then the reader cleans up.
-_CLOSE_WAIT_S = 0.5
+_A_NAME = re.compile(r"[\w\s./+%~-]+")
 
 
-class VideoReader:
-    """cv2.VideoCapture that any thread may close while another reads, and that keeps quiet on stderr."""
+def open_video(config: SourceConfig, stop: threading.Event) -> Source:
+    """Return the source for `config.opencv.uri`. Raises MediaError or CameraError where it can't be read at all."""
+    uri = config.opencv.uri or ""
+    if uri.isdigit() or uri.startswith("/dev/"):
+        from edge_agender.capture.sources.usb import UsbSource
 
-    def __init__(self, uri: str, config: SourceConfig, device: bool = False) -> None:
-        silence_opencv()
+        return UsbSource(config, stop, f"/dev/video{uri}" if uri.isdigit() else uri)
+    if "://" in uri and not uri.startswith("file://"):
+        from edge_agender.capture.sources.live import StreamSource
+
+        return StreamSource(config, stop)
+    return FileSource(config, stop)
+
+
+class FileSource(BaseSource):
+    """A video file, at its own speed as if it were live, or as fast as frames are asked for.
+
+    Unpaced, `captured_s` follows the file's clock, so that times within it (dwell, gaps) keep their length.
+    """
+
+    def __init__(self, config: SourceConfig, stop: threading.Event) -> None:
+        super().__init__()
+        self.live = config.opencv.pace
+        self._stop = stop
         self._lock = threading.Lock()
-        self._closing = False
-        timeout_ms = int(config.opencv.timeout_s * 1000)
-        if device:
-            self._capture = cv2.VideoCapture(uri, cv2.CAP_V4L2)
-            self._configure_camera(config)
-        else:
-            # One decoding thread: more would each hold frames back, and the board has other work.
-            options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-            self._capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, 1])
-
-    @property
-    def opened(self) -> bool:
-        with self._lock:
-            return not self._closing and bool(self._capture.isOpened())
-
-    @property
-    def is_recording(self) -> bool:
-        return self._get(cv2.CAP_PROP_FRAME_COUNT) > 0
-
-    @property
-    def rate_hz(self) -> float | None:
-        rate_hz = self._get(cv2.CAP_PROP_FPS)
-        return rate_hz if math.isfinite(rate_hz) and 0.1 <= rate_hz <= 240 else None
-
-    @property
-    def position_s(self) -> float:
-        return self._get(cv2.CAP_PROP_POS_MSEC) / 1000
-
-    def grab(self) -> bool:
-        with self._lock:
-            got = not self._closing and bool(self._capture.grab())
-        return got and not self._finish_closing()
-
-    def retrieve(self) -> Picture | None:
-        """Return the picture grabbed last; None where it is damaged or the reader closed."""
-        with self._lock:
-            try:
-                got, picture = (False, None) if self._closing else self._capture.retrieve()
-            except cv2.error:
-                got, picture = False, None
-        self._finish_closing()
-        return np.asarray(picture, np.uint8) if got and picture is not None and picture.size else None
-
-    def close(self) -> None:
-        self._closing = True
-        if self._lock.acquire(timeout=_CLOSE_WAIT_S):
-            self._capture.release()
-            self._lock.release()
-
-    def _get(self, what: int) -> float:
-        with self._lock:
-            return 0.0 if self._closing else float(self._capture.get(what))
-
-    def _finish_closing(self) -> bool:
-        """Release where close() gave up waiting for this thread; return whether it is closed."""
-        if self._closing:
-            with self._lock:
-                self._capture.release()
-        return self._closing
-
-    def _configure_camera(self, config: SourceConfig) -> None:
-        # USB cameras send large pictures at full rate only as MJPEG; a camera that can't ignores the wish.
-        wishes = {
-            cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*"MJPG")),
-            cv2.CAP_PROP_FRAME_WIDTH: float(config.width_px),
-            cv2.CAP_PROP_FRAME_HEIGHT: float(config.height_px),
-            cv2.CAP_PROP_FPS: config.rate_hz,
-        }
-        for wish, value in wishes.items():
-            self._capture.set(wish, value)
-
-
-class MediaClock:
-    """When the frames of a recording are due, from its own time stamps, or its frame rate where it has none."""
-
-    def __init__(self, reader: VideoReader, fallback_hz: float) -> None:
-        self._reader = reader
-        self._period_s = 1 / (reader.rate_hz or fallback_hz)
-        self._position_s = self._stamp_s = 0.0
+        self._framer = Framer(config)
+        path = _existing(config.opencv.uri or "")
+        try:
+            # Absolute: FFmpeg takes a name such as 12:30.mp4 for a URL.
+            self._reader = MediaReader(f"file:{path.absolute()}", None)
+            self._left = self._shots()
+            self._first: deque[Shot] = deque([next(self._left)])
+        except (MediaError, StopIteration) as error:
+            reason = str(error) or "holds no video that can be read"
+            raise MediaError(f"{path}: {reason}: give an mp4, mkv, avi or gif file") from None
+        period_s = self._reader.period_s or 1 / config.rate_hz
+        self._clock = RecordingClock(period_s, self._reader.duration_s)
+        self._pace = Pace(period_s)
         self._started_s: float | None = None
 
-    def due_s(self, paced: bool) -> float:
-        """Return time.monotonic() at which the frame just grabbed is due."""
-        stamp_s, before_s = self._reader.position_s, self._stamp_s
-        self._stamp_s = stamp_s
-        now_s = time.monotonic()
+    def __enter__(self) -> FileSource:
+        return self
+
+    def read(self) -> Frame | None:
+        shot = None if self._stop.is_set() else self._next()
+        if shot is None:
+            return None
+        position_s, now_s = self._clock.position_s(shot.stamp_s), time.monotonic()
         if self._started_s is None:
             self._started_s = now_s
-            return now_s
-        step_s = stamp_s - before_s
-        self._position_s += step_s if 0 < step_s <= _MAX_STEP_S else self._period_s
-        if paced and now_s - self._started_s - self._position_s > _MAX_LATE_S:
-            self._started_s = now_s - self._position_s
-        return self._started_s + self._position_s
+        due_s = self._pace.due_s(position_s, now_s) if self.live else self._started_s + position_s
+        if self.live and self._stop.wait(max(due_s - now_s, 0.0)):
+            return None
+        self.made_progress()
+        return self._framer.frame_of(shot.picture, due_s)
+
+    def close(self) -> None:
+        with self._lock:
+            self._left = iter(())
+            self._first.clear()
+            self._reader.close()
+
+    def _next(self) -> Shot | None:
+        with self._lock:
+            return self._first.popleft() if self._first else next(self._left, None)
+
+    def _shots(self) -> Iterator[Shot]:
+        """Yield the pictures to the end, or to where the file is cut off."""
+        packets = self._reader.packets()
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, MediaError):
+                return
+            yield from self._reader.decoder.decode(packet)
+
+
+def _existing(uri: str) -> Path:
+    path = Path(unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri)
+    # What was meant for an address, and lacks its scheme, may hold a password.
+    name = str(path) if _A_NAME.fullmatch(str(path)) else "***"
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise MediaError(f"{name}: {error.strerror}: give a video that can be read") from None
+    if not found:
+        raise MediaError(f"{name}: no such file: give an existing video, a URL (rtsp://...) or a camera (/dev/video0)")
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"{path}: this user may not read it: change its owner or its mode")
+    return path

@@ -41,6 +41,13 @@ class View:
         """The region as parts of the raw picture's width and height."""
         return self._raw_region
 
+    def size_px(self, raw_px: tuple[int, int]) -> tuple[int, int]:
+        """Return width and height of the picture as seen, of a raw one that is so wide and high."""
+        parts = self._raw_region
+        across, down = _span(parts.x1, parts.x2, raw_px[0]), _span(parts.y1, parts.y2, raw_px[1])
+        width, height = across.stop - across.start, down.stop - down.start
+        return (height, width) if self._rotate_deg in (90, 270) else (width, height)
+
     def apply(self, raw: Picture) -> Picture:
         """Return the picture as seen: a view of `raw` where nothing is turned, else a new array."""
         # Cut first: turning a part costs less than turning the whole.
