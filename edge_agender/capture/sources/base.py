@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from edge_agender.capture.sources.view import View

@@ -139,4 +139,3 @@ class Connection:
             self._bytes += item.size_bytes
             self._changed.notify_all()
             return True
-

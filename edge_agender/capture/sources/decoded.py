@@ -1,7 +1,8 @@
-"""A decoded video picture as the pipeline wants it: upright, with square pixels, and converted only as far as needed."""
+"""A decoded video picture as the pipeline wants it: upright, pixels square, converted only as far as needed."""
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -12,10 +13,7 @@ from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.orientation import SIDEWAYS, UPRIGHT, of_display_matrix, upright
 
 # Their first plane is luma, eight bits a pixel.
-_LUMA_FIRST = frozenset(
-    ["yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv440p", "yuvj440p", "yuv411p", "yuvj411p"]
-    + ["nv12", "nv21", "nv16", "nv24", "gray", "yuva420p", "yuva422p", "yuva444p"]
-)
+_LUMA_FIRST = re.compile(r"yuvj?4(20|22|44|40|11)p|yuva4(20|22|44)p|nv(12|21|16|24|42)|gray")
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _MATRIX = struct.Struct("=9i")
 # Pixels more oblong than this are a damaged header.
@@ -63,7 +61,7 @@ class DecodedPicture:
         It may be the decoder's own. None for formats that have no such plane.
         """
         name = self._frame.format.name
-        if name not in _LUMA_FIRST:
+        if not _LUMA_FIRST.fullmatch(name):
             return None
         limited = not (name.startswith(("yuvj", "gray")) or self._frame.color_range == _FULL_RANGE)
         plane = _rows(self._frame.planes[0], self._frame.height)[:: self._step, : self._frame.width]
