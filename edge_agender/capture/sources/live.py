@@ -98,7 +98,8 @@ class StreamSource(ReconnectingSource):
             # Nothing came this way: a firewall may let the other one through.
             self._transport = _OTHER_TRANSPORT[self._transport]
         self._disconnect()
-        self.wait_to_retry(reason)
+        remedy = "" if ": " in reason else ": see that it is on, and that source.opencv.uri is its address"
+        self.wait_to_retry(f"{reason}{remedy}")
 
 
 class Player:

@@ -136,7 +136,7 @@ class _BasicAuth(urllib.request.HTTPBasicAuthHandler):
 
 def _opener(host_url: str, user: str, password: str) -> urllib.request.OpenerDirector:
     """Return what opens http and https and nothing else: a redirection must not lead to a file of this machine."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     opener = urllib.request.OpenerDirector()
     handlers: list[urllib.request.BaseHandler] = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_agender.capture.sources import Source, nodes, open_source
-from edge_agender.capture.sources import opencv as module
+from edge_agender.capture.sources import reconnect as module
 from edge_agender.capture.thread import Capture
 from edge_agender.config.settings import OpencvConfig, SourceConfig
 from edge_agender.errors import CameraError
@@ -27,7 +27,7 @@ SHORT_S, LONG_S = 1.0, 20.0
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(module, "FIRST_RETRY_S", 0.05)
 
 
 def config(uri: str, timeout_s: float = SHORT_S) -> SourceConfig:
@@ -54,12 +54,12 @@ def read_until(source: Source, grey: int) -> Frame:
 
 
 def test_a_camera_that_is_late_at_first_was_not_restarted(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "edge_agender.capture.sources.opencv")
+    caplog.set_level(logging.DEBUG, "edge_agender.capture.sources")
     camera = NetworkCamera()
     with watched(camera.uri, LONG_S) as (source, _):
         reader = threading.Thread(target=lambda: read_until(source, 50))
         reader.start()
-        wait_until(lambda: any("cannot be opened" in line for line in caplog.messages))
+        wait_until(lambda: any("trying again" in line for line in caplog.messages))
         camera.shows(50)
         with camera.on():
             reader.join(60)
@@ -70,7 +70,7 @@ def test_a_camera_that_is_late_at_first_was_not_restarted(caplog: pytest.LogCapt
 def test_a_camera_that_goes_away_and_comes_back_is_followed_and_reported_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.DEBUG, "edge_agender.capture.sources.opencv")
+    caplog.set_level(logging.DEBUG, "edge_agender.capture.sources")
     camera = NetworkCamera()
     with watched(camera.uri, LONG_S) as (source, _):
         camera.shows(50)
@@ -81,7 +81,7 @@ def test_a_camera_that_goes_away_and_comes_back_is_followed_and_reported_once(
         reader = threading.Thread(target=lambda: after.append(read_until(source, 200)))
         reader.start()
         # Away: the port refuses, again and again.
-        wait_until(lambda: sum("cannot be opened" in line for line in caplog.messages) >= 3)
+        wait_until(lambda: sum("trying again" in line for line in caplog.messages) >= 3)
         assert source.problem is not None
         camera.shows(200)
         with camera.on():
@@ -121,8 +121,8 @@ def test_a_dead_address_says_what_to_do_and_nothing_that_is_secret(caplog: pytes
         reader.start()
         wait_until(lambda: len(caplog.messages) >= 3)
         assert source.problem == (
-            f"http://***@127.0.0.1:{camera.port}/video?...: cannot be opened: see that it is on, and that "
-            "source.opencv.uri is its address; trying again for as long as it takes"
+            "http://127.0.0.1: Connection refused: see that it is on, and that source.opencv.uri is its address; "
+            "trying again for as long as it takes"
         )
         stop.set()
         reader.join(60)
@@ -130,8 +130,8 @@ def test_a_dead_address_says_what_to_do_and_nothing_that_is_secret(caplog: pytes
 
 
 def test_waiting_to_try_again_is_no_standstill(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_RETRY_S", 3600.0)
-    monkeypatch.setattr(module, "_STILL_WAITING_S", 0.02)
+    monkeypatch.setattr(module, "FIRST_RETRY_S", 3600.0)
+    monkeypatch.setattr(module, "STILL_WAITING_S", 0.02)
     with watched(NetworkCamera().uri) as (source, stop):
         reader = threading.Thread(target=source.read)
         reader.start()
@@ -151,7 +151,7 @@ def test_no_timeout_that_may_be_set_is_longer_than_the_watchdogs_patience() -> N
     config("rtsp://camera/", longest_s)
     with pytest.raises(ValueError, match="less than or equal"):
         config("rtsp://camera/", longest_s + 0.1)
-    assert longest_s + module._STILL_WAITING_S < watchdog_s
+    assert longest_s + module.STILL_WAITING_S < watchdog_s
 
 
 def test_stopping_does_not_wait_for_a_camera_that_says_nothing() -> None:
@@ -213,5 +213,5 @@ def test_a_stream_that_is_waited_for_is_named_at_once_without_its_password(caplo
         stop.set()
         reader.join(60)
     asked = [message for message in caplog.messages if "connecting" in message]
-    assert asked == [f"http://***@127.0.0.1:{camera.port}/video: connecting, for up to 7.5 s"]
+    assert asked == ["http://127.0.0.1: connecting, for up to 7.5 s"]
     assert caplog.messages[0] == asked[0]
