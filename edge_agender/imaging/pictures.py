@@ -47,7 +47,7 @@ def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Pict
     """Return the encoded picture as (h, w, 3) B, G, R, upright; raise MediaError, which begins with `name`."""
     silence_opencv()
     if not data:
-        raise MediaError(f"{name}: empty: give a photo")
+        raise MediaError(f"{name}: not a picture that can be read: it is empty")
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
         raise MediaError(f"{name}: HEIC pictures cannot be read: save it as jpg first")
     with warnings.catch_warnings():

@@ -83,7 +83,7 @@ def test_check_says_what_is_wrong_without_the_password(tmp_path: Path) -> None:
         ("{kind: demo}", ["still: broker 127.0.0.1:1"]),
         (
             STREAM,
-            ["still: broker 127.0.0.1:1", "DEBUG edge_agender.capture.sources.opencv: http://***@127.0.0.1:1/video"],
+            ["still: broker 127.0.0.1:1", "DEBUG edge_agender.capture.sources.reconnect: http://127.0.0.1: "],
         ),
     ],
     ids=["demo", "stream"],

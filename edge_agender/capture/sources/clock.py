@@ -99,6 +99,7 @@ class RecordingClock:
     def __init__(self, period_s: float, longest_s: float | None) -> None:
         self._period_s = period_s
         self._longest_s = longest_s
+        self._begun = False
         self._stamp_s: float | None = None
         self._first_stamp_s = 0.0
         self._position_s = 0.0
@@ -107,16 +108,14 @@ class RecordingClock:
         """Return the seconds from the first picture to the one of that stamp, damaged and missing stamps mended."""
         if stamp_s is not None and not math.isfinite(stamp_s):
             stamp_s = None
-        if self._stamp_s is None:
-            if stamp_s is not None:
-                self._first_stamp_s = self._stamp_s = stamp_s
-            return self._position_s
-        if stamp_s is None:
-            self._position_s += self._period_s
-            return self._position_s
-        step_s = stamp_s - self._stamp_s
-        self._position_s += step_s if self._believable(step_s, stamp_s) else self._period_s
-        self._stamp_s = stamp_s
+        if not self._begun:
+            self._begun, self._stamp_s = True, stamp_s
+            self._first_stamp_s = stamp_s or 0.0
+            return 0.0
+        step_s = None if stamp_s is None or self._stamp_s is None else stamp_s - self._stamp_s
+        known = step_s is not None and stamp_s is not None and self._believable(step_s, stamp_s)
+        self._position_s += step_s if known and step_s is not None else self._period_s
+        self._stamp_s = self._stamp_s if stamp_s is None else stamp_s
         return self._position_s
 
     def _believable(self, step_s: float, stamp_s: float) -> bool:
