@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -18,7 +19,7 @@ def due(arrivals: Sequence[tuple[float | None, float]], period_s: float = PERIOD
 
 
 def steps(times: Sequence[float]) -> list[float]:
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 def test_pictures_that_arrive_evenly_are_due_at_once() -> None:
