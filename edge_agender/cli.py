@@ -23,6 +23,7 @@ and publishes the figures over MQTT. Pictures stay in memory; none is stored or 
 first steps:
   edge-agender selftest                          run the pipeline on faces with known age and gender
   edge-agender run --source demo --sink stdout   watch messages without camera or broker
+  edge-agender preview VIDEO                     your own video with boxes, ages and genders
   sudo edge-agender setup                        asks for broker and camera, and starts the service
   edge-agender watch                             live view of this or all devices
   edge-agender check --config config.yaml        is this configuration usable?
@@ -35,6 +36,7 @@ VERBS = {
     "run": "the service: camera in, messages out, until told to stop",
     "check": "is the configuration usable? every mistake at once; exit code 78",
     "selftest": "run the pipeline on faces with known age and gender and check the result",
+    "preview": "a recording of yours with ages and genders drawn on it, on a page or as a film",
     "predict": "faces, ages and genders of pictures, one JSON object a line",
     "evaluate": "accuracy on your own labelled pictures, as JSON",
     "models": "which models there are; install published ones",

@@ -59,6 +59,12 @@ class SetupError(EdgeAgenderError, OSError):
     exit_code = 73
 
 
+class StateError(EdgeAgenderError, OSError):
+    """The state folder is another process's, or there is none to be had."""
+
+    exit_code = 75
+
+
 class CredentialError(EdgeAgenderError, PermissionError):
     """A password, key or certificate cannot be read or is refused."""
 

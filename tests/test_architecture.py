@@ -21,6 +21,7 @@ ROWS = (
     {"messages"},
     {"delivery"},
     {"daemon", "fleet"},
+    {"recordings"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -89,6 +90,28 @@ def test_a_picture_cannot_reach_what_counts_and_sends(name: str) -> None:
     tree = modules()[name]
     assert not inner(tree) & PIXELS
     assert not outer(tree) & PIXEL_LIBRARIES
+
+
+def reached(*starts: str) -> set[str]:
+    """Every module that these import, directly or through others."""
+    graph: dict[str, set[str]] = {}
+    for importer, target in edges():
+        graph.setdefault(importer, set()).add(target)
+    found, ahead = set(starts), list(starts)
+    while ahead:
+        new = graph.get(ahead.pop(), set()) - found
+        found |= new
+        ahead += new
+    return found
+
+
+def test_the_service_has_no_way_to_a_picture_that_is_shown() -> None:
+    shows = set(below("recordings", "commands.preview"))
+    service = reached("commands.run", *below("daemon", "web", "delivery", "vision"))
+    assert shows
+    assert "vision.pipeline" in service
+    assert not service & shows
+    assert "recordings.draw" in reached("commands.preview")
 
 
 @pytest.mark.parametrize("name", below(*CLOCKLESS))

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_agender.audience.demography import GENDERS, AgeBands, person
 from edge_agender.audience.measures import Content, FrameView, Visit
-from edge_agender.audience.visits import Visits
+from edge_agender.audience.visits import Presence, Visits
 from edge_agender.audience.windows import ClosedWindow, Windows
 from edge_agender.config.settings import AudienceConfig, TrackingConfig, WindowConfig
 from edge_agender.vision.faces import Face
@@ -65,6 +65,10 @@ class Audience:
         self._count(visits)
         self._windows.watch(utc_s, now_s, len(here(faces, now_s, self._hold_s)), luma, throttled, content)
         return visits
+
+    def present(self) -> dict[int, Presence]:
+        """Return how each visit that goes on stands, by track: for showing, never for sending."""
+        return self._visits.present()
 
     def close(self) -> list[Visit]:
         """End every visit, as before a stop or when the camera closes; return them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edge_agender.audience.demography import person
 from edge_agender.audience.distance import coarse, distance_cm
@@ -11,6 +12,16 @@ from edge_agender.audience.measures import ContentShare, Distance, Visit
 from edge_agender.audience.tally import MOST_CONTENTS
 from edge_agender.config.settings import AudienceConfig, LookingConfig
 from edge_agender.vision.faces import Face
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How a visit that goes on stands. `looking` is None where looks are not measured."""
+
+    looking: bool | None
+    dwell_s: float
+    attention_s: float
+    is_viewer: bool
 
 
 class Gaze:
@@ -105,10 +116,20 @@ class Visits:
         gone = [track_id for track_id in self._stays if track_id not in held]
         return [self._visit(self._stays.pop(track_id)) for track_id in gone]
 
+    def present(self) -> dict[int, Presence]:
+        """Return how each visit that goes on stands, by track: for showing, never for sending."""
+        return {track_id: self._presence(stay) for track_id, stay in self._stays.items()}
+
     def close(self) -> list[Visit]:
         """End every visit, as before a stop; return them."""
         stays, self._stays = self._stays, {}
         return [self._visit(stay) for stay in stays.values()]
+
+    def _presence(self, stay: _Stay) -> Presence:
+        dwell_s = stay.last_s - stay.face.first_seen_s
+        attention_s = min(stay.attention_s, dwell_s) if stay.gaze.measured else None
+        viewer = self._is_viewer(stay.face.hits, dwell_s, attention_s)
+        return Presence(stay.gaze.looking if stay.gaze.measured else None, dwell_s, attention_s or 0.0, viewer)
 
     def _visit(self, stay: _Stay) -> Visit:
         dwell_s = stay.last_s - stay.face.first_seen_s

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge_agender.capture.sources.crowd import DemoPerson
 from edge_agender.capture.sources.demo import DemoSource
+from edge_agender.commands.options import add_config_flags, load_config
 from edge_agender.config.settings import Config, DemoConfig, SourceConfig
 from edge_agender.errors import SelftestError
 from edge_agender.imaging.geometry import iou
@@ -117,3 +120,17 @@ def run_selftest(config: Config) -> Report:
             with frame:
                 tally.add(truth, pipeline.process(frame))
     return Report(tally.checks(), tally.frames)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_config_flags(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+
+
+def run(options: Namespace) -> int:
+    """Print the report; raise SelftestError where something is not as it should be."""
+    report = run_selftest(load_config(options))
+    print(json.dumps(report.as_dict()) if options.json else report.as_text())
+    if not report.passed:
+        raise report.error()
+    return 0

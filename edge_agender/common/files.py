@@ -1,14 +1,56 @@
-"""Files written so that a power cut leaves the old or the new one."""
+"""Files that somebody else names or writes: read whole, up to a bound, and only where they are files."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+
+_NULL = os.makedev(1, 3)
+
+
+class NotAFileError(OSError):
+    """A FIFO, folder, socket or device where a file was expected: reading it might never end."""
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Return up to `limit` + 1 bytes, so that the caller can tell what is too large.
+
+    Raises OSError where it cannot be read, NotAFileError (with a `strerror`) where it is no file. /dev/null is empty.
+    """
+    descriptor = open_file(path)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(limit + 1)
+
+
+def open_file(path: Path, flags: int = 0) -> int:
+    """Return a descriptor for reading a regular file; never waits, as opening a FIFO would. Raises as `read_file`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    try:
+        require_file(os.fstat(descriptor), path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def require_file(found: os.stat_result, path: Path) -> None:
+    """Raise NotAFileError unless it is a regular file or /dev/null."""
+    mode = found.st_mode
+    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and found.st_rdev == _NULL):
+        return
+    raise NotAFileError(None, f"{kind_of(mode)}, not a file", str(path))
+
+
+def kind_of(mode: int) -> str:
+    """Return in words what is no regular file."""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def sync_folder(folder: Path) -> None:
     """Have the folder's names on disk: what was made, renamed or removed in it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

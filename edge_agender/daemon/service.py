@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 
 import cv2
@@ -19,10 +20,10 @@ from edge_agender.delivery.inbox import Orders
 from edge_agender.delivery.sinks import open_sink
 from edge_agender.device.hardening import close_memory
 from edge_agender.device.memory import Area, drop_start_up_code, give_back, library_areas, share_one_heap
-from edge_agender.device.paths import state_folder
+from edge_agender.device.paths import has_home, state_folder
 from edge_agender.device.state import StateFolder
 from edge_agender.device.systemd import Notifier, credential
-from edge_agender.errors import EdgeAgenderError
+from edge_agender.errors import EdgeAgenderError, StateError
 from edge_agender.inference import tflite
 from edge_agender.messages.sender import sender_of
 from edge_agender.web import serve
@@ -57,10 +58,11 @@ class Service:
             self._catch_signals(stack)
             notifier = stack.enter_context(Notifier.from_environment())
             sender = sender_of(self._config)
+            folder = StateFolder(self._state_folder())
+            stack.enter_context(folder.locked())
             # First, so that the broker is being reached while the camera starts and the models load.
             orders = Orders()
             sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender, orders))
-            folder = StateFolder(self._config.outbox.path or state_folder())
             engine = stack.enter_context(Engine(self._config, sink, sender, folder, orders, until_end=self._until_end))
             live = LiveState()
             stack.callback(live.close)
@@ -69,6 +71,15 @@ class Service:
             notifier.ready(f"watching {self._config.source.kind}")
             self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
             notifier.stopping()
+
+    def _state_folder(self) -> Path | None:
+        """Return where state is kept; None for a try-out, which must not change what the service goes on with."""
+        if self._sink_kind == "stdout":
+            return None
+        folder = self._config.outbox.path or state_folder()
+        if not has_home(folder):
+            raise StateError("this user has no home directory to keep messages in: set outbox.path")
+        return folder
 
     def _work(self, engine: Engine, notifier: Notifier, feed: LiveFeed) -> None:
         while not self._stop.is_set() and engine.step():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +11,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
+# As Debian says of a user that has none: nothing is ever there.
+NO_HOME = Path("/nonexistent")
+
+
 def state_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Return systemd's state directory; without one, the user's."""
     env = os.environ if environment is None else environment
-    if folder := systemd_state(env):
-        return folder
-    return Path(env.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edge-agender"
+    return systemd_state(env) or _personal("XDG_STATE_HOME", ".local/state", env)
+
+
+def has_home(folder: Path) -> bool:
+    """Return whether a folder from here is one that a user without a home directory could have."""
+    return not folder.is_relative_to(NO_HOME)
 
 
 def systemd_state(environment: Mapping[str, str] | None = None) -> Path | None:
@@ -27,10 +35,23 @@ def systemd_state(environment: Mapping[str, str] | None = None) -> Path | None:
 def user_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Return where added models lie: the service's state directory, or the user's data folder."""
     env = os.environ if environment is None else environment
-    if folder := systemd_state(env):
-        return folder / "models"
-    data = env.get("XDG_DATA_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".local/share")
-    return Path(data) / "edge-agender" / "models"
+    return (systemd_state(env) or _personal("XDG_DATA_HOME", ".local/share", env)) / "models"
+
+
+def _personal(variable: str, below_home: str, env: Mapping[str, str]) -> Path:
+    """Return our folder for one kind of files (XDG Base Directory Specification): no relative path counts."""
+    named = Path(env.get(variable) or ".")
+    return (named if named.is_absolute() else _home(env) / below_home) / "edge-agender"
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    named = Path(env.get("HOME") or ".")
+    if named.is_absolute():
+        return named
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:  # a number without a name, as containers and setpriv give them
+        return NO_HOME
 
 
 def shipped_folder() -> Path:

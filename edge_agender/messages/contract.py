@@ -134,7 +134,10 @@ class EnabledPayload(TypedDict):
     boot_id: BootId
     enabled: Annotated[bool, Field(description="The switch on .../enabled/set, as it was last set.")]
     measuring: Annotated[bool, Field(description="False: the camera is closed.")]
-    reason: Annotated[Reason, Field(description="What closed the camera; 'on' while measuring.")]
+    reason: Annotated[
+        Reason,
+        Field(description="What closed the camera; 'on' while measuring; 'state': the last setting cannot be read."),
+    ]
 
 
 class ContentSharePayload(TypedDict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge_agender.common.timing import StageTimes
 from edge_agender.config.settings import DETECTOR_MODELS, Config, DetectorConfig, EstimatorConfig, TrackingConfig
 from edge_agender.inference.catalogue import Catalogue
@@ -13,13 +15,19 @@ from edge_agender.vision.pipeline import Detector, Pipeline
 from edge_agender.vision.tracking.tracker import Tracker
 
 
-def build_pipeline(config: Config, times: StageTimes | None = None) -> Pipeline:
-    """Open the detector and the estimator that are configured; raise ModelError where one cannot run."""
+def build_pipeline(
+    config: Config, times: StageTimes | None = None, around: Callable[[Detector], Detector] | None = None
+) -> Pipeline:
+    """Open the detector and the estimator that are configured; raise ModelError where one cannot run.
+
+    `around` may put something between the detector and the pipeline that watches what is found.
+    """
     catalogue = Catalogue(config.models.public_key)
     spec = detector_model(config.detector, catalogue)
     detector, tracking = with_model_thresholds(config, spec)
+    opened = open_detector(detector, spec)
     return Pipeline(
-        open_detector(detector, spec),
+        around(opened) if around else opened,
         configured_estimator(config.estimator, catalogue),
         Tracker(tracking),
         Cadence(config.gating),

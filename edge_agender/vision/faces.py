@@ -5,13 +5,30 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from edge_agender.imaging.geometry import Box
+from edge_agender.vision.head_pose import HeadPose
+
+Point = tuple[float, float]
+
+
+class Landmarks(NamedTuple):
+    """Five points of a face, x and y in pixels; right and left are the person's own."""
+
+    right_eye: Point
+    left_eye: Point
+    nose: Point
+    right_mouth: Point
+    left_mouth: Point
 
 
 class Detection(NamedTuple):
-    """One face found: its box in pixels of the full picture and the detector's score in 0..1."""
+    """One face found: its box in pixels of the full picture and the detector's score in 0..1.
+
+    `landmarks`, in the same pixels, may lie outside the picture; None from a detector that finds boxes only.
+    """
 
     box: Box
     score: float
+    landmarks: Landmarks | None = None
 
 
 class Estimate(NamedTuple):
@@ -25,8 +42,9 @@ class Estimate(NamedTuple):
 class Face(NamedTuple):
     """One tracked person in one frame: where, and the running estimate over the track (None before the first).
 
-    `last_seen_s` is older than the frame where the person is carried on without a detection. `frontal` (0..1) says
-    how far the face looks this way; None where this frame did not measure it.
+    `last_seen_s` is older than the frame where the person is carried on without a detection. `pose` is where the head
+    points, from landmarks; `frontal` (0..1) says how far a face without landmarks looks this way. Both are None where
+    this frame did not measure them.
     """
 
     track_id: int
@@ -37,3 +55,4 @@ class Face(NamedTuple):
     hits: int
     last_seen_s: float
     frontal: float | None = None
+    pose: HeadPose | None = None

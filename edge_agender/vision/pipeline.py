@@ -121,6 +121,11 @@ class Pipeline:
         """How long the networks alone have run so far."""
         return self._detector.busy_s + self._estimator.busy_s
 
+    @property
+    def unsure(self) -> tuple[Face, ...]:
+        """Faces that are followed and not believed yet: in no observation."""
+        return tuple([track.face() for track in self._tracker.unsure])
+
     def forget(self) -> None:
         """Everybody's visit is over, as when the camera closes."""
         self._tracker.forget()

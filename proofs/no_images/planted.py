@@ -62,6 +62,22 @@ def shared_memory(_face: Picture, frame: Frame, _folder: Path) -> None:
         window[:] = frame.small.tobytes()
 
 
+def preview_in_the_daemon(_face: Picture, frame: Frame, _folder: Path) -> None:
+    from edge_agender.commands.preview.page import serve
+    from edge_agender.commands.preview.screen import Screen
+    from edge_agender.recordings.draw import annotate
+
+    screen = Screen()
+    with serve(0, screen) as server:
+        annotate(frame.full, [])
+        with socket.create_connection(server.server_address[:2]) as browser:
+            browser.sendall(f"GET /{server.word}/pictures HTTP/1.0\r\nHost: 127.0.0.1:1\r\n\r\n".encode())
+            while not screen.wait_for_watcher(1.0):
+                pass
+            screen.show(cv2.imencode(".jpg", frame.full)[1].tobytes())
+            browser.recv(65536)
+
+
 # What each is found as.
 LEAKS: dict[Callable[[Picture, Frame, Path], None], str] = {
     jpeg_in_the_log: "encoded picture",
@@ -71,6 +87,7 @@ LEAKS: dict[Callable[[Picture, Frame, Path], None], str] = {
     tensor_of_a_network: "face by correlation",
     encrypted_picture: "bytes that are no text",
     shared_memory: "shared memory",
+    preview_in_the_daemon: "preview in the daemon",
 }
 
 

@@ -43,6 +43,8 @@ def ways_out(escaped: Escaped, home: str) -> Iterator[Finding]:
     for name in sorted(escaped.shared_memory):
         if not (name.endswith(STORE_INDEX) and home in name):
             yield Finding("shared memory", name, "shared with whoever maps it")
+    for name in sorted(escaped.shows_pictures):
+        yield Finding("preview in the daemon", name, "code that shows pictures was loaded")
     for name in sorted(escaped.unseen):
         yield Finding("bytes moved unseen", name, "moves data between descriptors without showing it")
     for name in sorted(escaped.processes)[1:]:

@@ -25,6 +25,8 @@ _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 _DESCRIPTOR = re.compile(r"^(\d+)<((?:->|[^>])*)>")
 _SHARED_WRITABLE = re.compile(r"PROT_WRITE.*MAP_SHARED")
 _WRITABLE = re.compile(r"O_WRONLY|O_RDWR|O_CREAT")
+# The two folders of the package that draw on pictures and show them (tests/test_architecture.py).
+_SHOWING = re.compile(r"edge_agender/(recordings|commands/preview)/")
 
 
 class TraceError(RuntimeError):
@@ -48,6 +50,8 @@ class Escaped:
     shared_memory: set[str] = field(default_factory=set)
     processes: set[str] = field(default_factory=set)
     unseen: set[str] = field(default_factory=set)
+    # Code that shows pictures, which a daemon has no business to load.
+    shows_pictures: set[str] = field(default_factory=set)
 
     @property
     def bytes_out(self) -> int:
@@ -120,6 +124,8 @@ def _note(call: Call, escaped: Escaped) -> None:
     """Record the ways out that carry no bytes themselves. Failed calls opened nothing."""
     if call.result.startswith("-1") and call.name != "connect":
         return
+    if call.name in ("open", "openat") and _SHOWING.search(name := _last_string(call)):
+        escaped.shows_pictures.add(name)
     if call.name in ("open", "openat", "openat2", "creat") and (
         _WRITABLE.search(call.arguments) or call.name == "creat"
     ):

@@ -29,7 +29,8 @@ HERE = {
     r"edge-agender run --source demo --sink stdout .*duration_s=\d": r'"schema": ?"edge-agender\.\w+"',
     r"edge-agender models list": r"agender-ssrnet +estimator +shipped",
     r"edge-agender models info ssrnet": r"SSR-Net",
-    r"edge-agender predict photo.jpg": r'"years"',
+    r"edge-agender predict photo.jpg( --out marked)?": r'"years"',
+    r"edge-agender preview holiday.mp4 --out annotated.mp4": r"viewers so far",
     r"edge-agender evaluate faces labels.csv": r'"detected": 1.0',
     r"edge-agender evaluate boxes labels.json": r'"average_precision|"ap',
     r"edge-agender --benchmark --faces 1 --json": r'"networks"|"stages"',
@@ -57,6 +58,8 @@ ELSEWHERE = {
     r"sudo edge-agender doctor( --json)?": (SYSTEMD, '"doctor"'),
     r"sudo edge-agender setup( --yes .*)?|sudo /opt/edge-agender/bin/edge-agender setup": (SYSTEMD, '"setup"'),
     r"edge-agender watch( --broker .*| --device .*)?": ("tests/commands/watch/test_watch.py", '"watch", "--broker"'),
+    r"edge-agender preview holiday.mp4": ("tests/commands/preview/test_preview.py", '"preview", "demo", "--port"'),
+    r"edge-agender preview /dev/video0 --i-am-in-view": ("tests/commands/preview/test_rules.py", "in_view=True"),
     r"edge-agender models add res10": ("tests/commands/models/test_install.py", "add_model"),
     r"edge-agender models add ssrnet --from ~/downloads": ("tests/commands/models/test_keras.py", "def test"),
     r"packaging/lock": ("tests/packaging/test_packaging.py", '"lock"'),
@@ -87,7 +90,7 @@ TARGETS = {
 # Programs that take a second or more, beyond the first of their kind: make test-all.
 SLOW = (
     r"edge-agender (--version|--benchmark .*|selftest.*|check( --config \S+)?|.*aggregate.*"
-    r"|(models info|predict|evaluate|privacy-report) .*)"
+    r"|(models info|predict|preview|evaluate|privacy-report) .*)"
 )
 
 COMMANDS = commands()

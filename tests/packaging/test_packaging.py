@@ -50,9 +50,26 @@ def test_bookworm_keeps_the_numpy_that_its_camera_packages_are_built_for() -> No
     assert locked("3.13")["numpy"].startswith("2.2.")
 
 
+def test_what_builds_the_package_is_locked_too() -> None:
+    """packaging/make-deb builds the wheel with these and nothing newer: the same source gives the same package."""
+    text = (PACKAGING / "requirements-build.txt").read_text()
+    pins = dict(re.findall(r"^([a-z-]+)==(\S+)", text, re.M))
+    (wanted,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert Requirement(wanted).specifier.contains(pins["hatchling"])
+    assert "://" not in text
+    assert text.count("--hash=sha256:") >= len(pins)
+    assert "--no-build-isolation" in (PACKAGING / "make-deb").read_text()
+
+
 @pytest.mark.parametrize("name", ["make-deb", "lock", "sbom", "audit", "deb/postinst", "deb/prerm", "deb/postrm"])
 def test_scripts_are_executable_and_parse(name: str) -> None:
     path = PACKAGING / name
     shell = path.read_text().splitlines()[0].split("/")[-1].split()[-1]
     assert path.stat().st_mode & 0o111
     assert subprocess.run([shell, "-n", str(path)], capture_output=True, check=False).returncode == 0
+
+
+def test_the_tests_under_a_real_systemd_need_nothing_outside_a_clone() -> None:
+    for path in (ROOT / "tests/real_systemd").iterdir():
+        if path.is_file():
+            assert "../shared" not in path.read_text(), path

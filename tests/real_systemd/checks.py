@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -362,6 +363,24 @@ def check_remove(_broker: Broker) -> None:
     assert Path("/var/lib/private/edge-agender").is_dir()
     sh("dpkg", "-i", OLD)
     assert CONFIG.read_text() == text
+
+
+def check_purge_with_the_state_on_a_mount(_broker: Broker) -> None:
+    """A state folder that is a mount of its own is emptied, and purging succeeds."""
+    state = Path("/var/lib/private/edge-agender")
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
+    sh("mount", "-t", "tmpfs", "tmpfs", str(state))
+    (state / "windows.json").write_text("{}")
+    secret = Path("/etc/credstore/edge-agender.mqtt-password")
+    secret.write_text("hidden")
+    said = sh("dpkg", "-P", "edge-agender")
+    assert f"{state} cannot be removed" in said, said
+    assert list(state.iterdir()) == []
+    assert not secret.exists()
+    sh("umount", str(state))
+    state.rmdir()
+    sh("dpkg", "-i", OLD)
 
 
 def check_purge(_broker: Broker) -> None:

@@ -85,6 +85,7 @@ class Sandbox:
         for name in ("config.yaml", "systemd", "packaging"):
             (self.clone / name).symlink_to(ROOT / name)
         _picture(self.clone / "photo.jpg")
+        _video(self.clone / "holiday.mp4", self.clone / "photo.jpg")
         (self.clone / "labels.csv").write_text("path,age,gender\nphoto.jpg,30,female\n")
         face = '{"box": [240, 130, 160, 220], "ignore": false}'
         (self.clone / "labels.json").write_text(
@@ -140,3 +141,13 @@ def _picture(path: Path) -> None:
     picture = np.full((480, 640, 3), 128, np.uint8)
     picture[120:360, 200:440] = cv2.resize(atlas[:128, 384:512], (240, 240))
     assert cv2.imwrite(str(path), picture)
+
+
+def _video(path: Path, still: Path) -> None:
+    """Write two seconds of a picture."""
+    picture = cv2.imread(str(still), cv2.IMREAD_COLOR)
+    assert picture is not None
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, picture.shape[1::-1])
+    for _ in range(20):
+        writer.write(picture)
+    writer.release()

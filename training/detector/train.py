@@ -1,8 +1,8 @@
-"""Train the face detector: `python -m training.detector.train --data DIR --labels wider.json --minutes N --out DIR`.
+"""Train the face detector: `python -m training.detector.train --data DIR --labels FILE --yunet FILE --out DIR`.
 
-The schedule follows the clock: the learning rate reaches its floor when the minutes are used up, however fast the
-machine is. `--resume` continues from the last checkpoint, minutes already spent counted in. `--smoke` runs a few steps
-on made-up pictures to show that all parts fit together.
+It begins with YuNet-n's published weights. The schedule follows the clock: the learning rate reaches its floor when the
+minutes are used up, however fast the machine is. `--resume` continues from the last checkpoint, minutes already spent
+counted in. `--smoke` runs a few steps on made-up pictures to show that all parts fit together.
 """
 
 from __future__ import annotations
@@ -14,38 +14,47 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from training.common.checkpoint import Average, begin_with, cosine, optimizer_of, save
+from training.common.checkpoint import Average, cosine, optimizer_of, save
 from training.common.progress import plot, show
-from training.detector.data import Labelled, Sampler, load, read_labels
-from training.detector.evaluate import score_scenes, torch_predictor
+from training.detector.data import Faces, Labelled, Sampler, load, read_labels
+from training.detector.evaluate import score_scenes
 from training.detector.loss import DetectionLoss, collate
-from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, FaceSSD, Shape, count
+from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, FaceNet, count
+from training.detector.predictors import torch_predictor
+from training.detector.split import held_out
+from training.detector.yunet import published
 
-BOX_WEIGHT = 2.0
-CURVES = (("score_loss", "box_loss"), ("ap_15", "ap_8", "ap_4"))
+WEIGHTS = (1.0, 2.0, 5.0)  # of score, box and points
+LOSSES = ("score_loss", "box_loss", "points_loss")
+CURVES = (LOSSES, ("ap_15", "ap_8", "ap_4"))
 
 
 @dataclass(frozen=True)
 class Options:
     minutes: float
-    batch: int = 32
-    rate: float = 2.5e-3
-    weight_decay: float = 0.02
+    batch: int = 16
+    rate: float = 8e-5
+    weight_decay: float = 0.01
     seed: int = 1
+    device: str = "cpu"
     evaluate_every_s: float = 900.0
-    save_every_s: float = 120.0
+    save_every_s: float = 60.0
 
 
 class Trainer:
     """One run: model, averaged model, optimizer, and the seconds it has used."""
 
-    def __init__(self, out: Path, options: Options, shape: Shape) -> None:
+    def __init__(self, out: Path, options: Options, start: dict[str, Tensor] | None) -> None:
         torch.manual_seed(options.seed)
         self.out, self.options = out, options
-        self.model = FaceSSD(shape).to(memory_format=torch.channels_last)
+        self.model = FaceNet().to(memory_format=torch.channels_last)
+        if start is not None:
+            self.model.load_state_dict(start)
         self.average = Average(self.model)
         self.optimizer = optimizer_of(self.model, options.rate, options.weight_decay)
         self.loss = DetectionLoss(INPUT_HEIGHT, INPUT_WIDTH)
@@ -68,26 +77,25 @@ class Trainer:
             "step": self.step,
             "used_s": self.used_s,
             "history": self.history,
-            "shape": asdict(self.model.shape),
             "options": asdict(self.options),
         }
         save(self.out / "last.pt", state)
 
-    def one_step(self, sampler: Sampler) -> tuple[float, float]:
-        """Train on one batch and return the (score, box) losses."""
-        inputs, targets = collate(sampler.batch(self.options.batch))
+    def one_step(self, sampler: Sampler) -> list[float]:
+        """Train on one batch and return its losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.rate * cosine(self.used_s / (60 * self.options.minutes))
+        inputs, targets = collate(sampler.batch(self.options.batch))
         with torch.autocast("cpu", torch.bfloat16):
-            scores, distances = self.model(inputs)
-        score_loss, box_loss = self.loss(scores, distances, targets)
+            rows = self.model(inputs)
+        losses = self.loss(rows, targets)
         self.optimizer.zero_grad()
-        (score_loss + BOX_WEIGHT * box_loss).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        torch.stack([weight * loss for weight, loss in zip(WEIGHTS, losses, strict=True)]).sum().backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
         self.optimizer.step()
         self.average.update(self.model)
         self.step += 1
-        return score_loss.item(), box_loss.item()
+        return [loss.item() for loss in losses]
 
     def run(self, sampler: Sampler, held: list[Labelled]) -> None:
         losses, saved_s, scored_s = [], self.used_s, self.used_s
@@ -99,16 +107,8 @@ class Trainer:
                 scored_s = self.used_s
                 self.evaluate(held)
             if len(losses) == 50:
-                score, box = np.mean(losses, 0)
+                self._note(losses)
                 losses = []
-                row = {
-                    "step": self.step,
-                    "minutes": self.used_s / 60,
-                    "score_loss": float(score),
-                    "box_loss": float(box),
-                }
-                self.history.append(row)
-                self._show(row)
             if self.used_s - saved_s >= self.options.save_every_s:
                 saved_s = self.used_s
                 self.save()
@@ -123,61 +123,65 @@ class Trainer:
         (self.out / "history.json").write_text(json.dumps(self.history))
         print("\n" + json.dumps(row), flush=True)
 
-    def _show(self, row: dict[str, float]) -> None:
+    def _note(self, losses: list[list[float]]) -> None:
+        means = dict(zip(LOSSES, np.mean(losses, 0).tolist(), strict=True))
+        self.history.append({"step": self.step, "minutes": self.used_s / 60, **means})
         speed = self.step * self.options.batch / max(self.used_s, 1e-9)
-        words = f"{speed:.0f} pictures/s  score {row['score_loss']:.3f}  box {row['box_loss']:.3f}"
+        words = f"{speed:.0f} pictures/s  " + "  ".join(f"{name} {value:.3f}" for name, value in means.items())
         show(self.used_s, self.options.minutes, self.step, words)
 
 
 def made_up(count: int, seed: int) -> list[Labelled]:
     """Return pictures of grey ellipses with boxes: enough to exercise every step without anyone's picture."""
-    import cv2
-
     rng, pictures = np.random.default_rng(seed), []
     for index in range(count):
-        luma = rng.integers(60, 200, (240, 320)).astype(np.uint8)
+        bgr = rng.integers(60, 200, (240, 320, 3)).astype(np.uint8)
         x, y, half = (int(rng.integers(*r)) for r in ((60, 260), (60, 180), (10, 50)))
-        cv2.ellipse(luma, (x, y), (int(half * 0.8), half), 0, 0, 360, 230, -1)
+        cv2.ellipse(bgr, (x, y), (int(half * 0.8), half), 0, 0, 360, (230, 230, 230), -1)
         box = np.array([[x - 0.8 * half, y - half, x + 0.8 * half, y + half]], np.float32)
-        pictures.append(Labelled(f"made-up/{index}.png", luma, box, np.zeros(1, bool)))
+        points = np.float32([x, y]) + half * np.float32([[-0.3, -0.2], [0.3, -0.2], [0, 0.1], [-0.3, 0.5], [0.3, 0.5]])
+        pictures.append(Labelled(f"made-up/{index}.png", bgr, Faces(box, np.zeros(1, bool), points[None])))
     return pictures
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder that holds wider/, aaf/ and utkface/")
-    parser.add_argument("--labels", type=Path, help="wider.json")
-    parser.add_argument("--portraits", type=Path, help="written by training.detector.portraits")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder that holds wider/, nofaces/ and the portraits' folders")
+    parser.add_argument("--labels", type=Path, help="written by training.detector.labels")
+    parser.add_argument("--yunet", type=Path, help="yunet_n.onnx: where training begins")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=90.0)
+    parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=Options.rate)
-    parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint, a new schedule")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    options, shape = Options(args.minutes, rate=args.rate), Shape()
+    options = Options(args.minutes, rate=args.rate)
+    start = None
     if args.smoke:
-        scenes, portraits, held = made_up(8, 0), made_up(4, 1), made_up(2, 2)
+        scenes, portraits, empty, held = made_up(8, 0), made_up(4, 1), [], made_up(2, 2)
         options = Options(args.minutes, batch=4)
     else:
+        start = published(args.yunet)
         rows = read_labels(args.labels)
-        scenes, held = load(args.data, rows, held=False), load(args.data, rows, held=True)
-        portraits = load(args.data, read_labels(args.portraits), held=False) if args.portraits else []
-    macs, params = count(shape)
+        held = load(args.data, [row for row in rows if row["kind"] == "scene" and held_out(str(row["path"]))])
+        scenes = load(args.data, [row for row in rows if row["kind"] == "scene" and not held_out(str(row["path"]))])
+        portraits, empty = (
+            load(args.data, [row for row in rows if row["kind"] == kind]) for kind in ("portrait", "empty")
+        )
+    macs, params = count()
     print(
         f"{macs / 1e6:.1f} M multiply-adds, {params} parameters, {len(scenes)} scenes, {len(portraits)} portraits, "
-        f"{len(held)} scenes held back",
+        f"{len(empty)} without faces, {len(held)} scenes held back",
         flush=True,
     )
-    trainer = Trainer(args.out, options, shape)
-    if args.start:
-        begin_with(args.start, trainer.model, trainer.average)
+    trainer = Trainer(args.out, options, start)
     if args.resume:
         trainer.resume()
-    trainer.run(Sampler(scenes, portraits, options.seed + trainer.step), held)
+    trainer.run(Sampler(scenes, portraits, empty, options.seed + trainer.step), held)
     plot(trainer.history, CURVES, args.out / "curves.png")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from edge_agender.config.settings import TrackingConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Detection, Estimate, Face
+from edge_agender.vision.head_pose import HeadPose, head_pose
 from edge_agender.vision.tracking.assignment import assign
 from edge_agender.vision.tracking.evidence import Evidence
 from edge_agender.vision.tracking.kalman import ConstantRate
@@ -48,7 +49,7 @@ class Track:
 
     __slots__ = (
         "_aspect", "_evidence", "_log_size", "_x", "_y", "best_score", "first_seen_s", "found", "frontal", "hits", "id",
-        "last_seen_s", "misses", "score", "unseen_s",
+        "last_seen_s", "misses", "pose", "score", "unseen_s",
     )  # fmt: skip
 
     def __init__(self, track_id: int, detection: Detection, now_s: float) -> None:
@@ -66,6 +67,7 @@ class Track:
         self.first_seen_s = self.last_seen_s = now_s
         self.unseen_s = 0.0
         self.frontal: float | None = None
+        self.pose = _pose(detection)
 
     @property
     def size_px(self) -> float:
@@ -113,6 +115,7 @@ class Track:
             hits=self.hits,
             last_seen_s=self.last_seen_s,
             frontal=self.frontal,
+            pose=self.pose,
         )
 
     def _predict(self, dt_s: float) -> None:
@@ -148,13 +151,14 @@ class Track:
         self._aspect += ASPECT_FOLLOWS * (math.log(box.width / box.height) - self._aspect)
         self.found, self.score, self.last_seen_s = box, detection.score, now_s
         self.best_score = max(self.best_score, detection.score)
+        self.pose = _pose(detection)
         self.hits += 1
         self.misses, self.unseen_s = 0, 0.0
 
     def _miss(self, dt_s: float) -> None:
         self.misses += 1
         self.unseen_s += dt_s
-        self.frontal = None
+        self.frontal = self.pose = None
 
 
 class Tracker:
@@ -170,6 +174,11 @@ class Tracker:
     def tracks(self) -> list[Track]:
         """Every confirmed track that is still held, the ones just seen and the ones carried on."""
         return [track for track in self._tracks if self._confirmed(track)]
+
+    @property
+    def unsure(self) -> list[Track]:
+        """Every track that is not confirmed yet."""
+        return [track for track in self._tracks if not self._confirmed(track)]
 
     @property
     def people(self) -> bool:
@@ -240,6 +249,10 @@ def _place(box: Box) -> _Place:
 
 def _inside(point: tuple[float, float], box: Box) -> bool:
     return box.x1 <= point[0] < box.x2 and box.y1 <= point[1] < box.y2
+
+
+def _pose(detection: Detection) -> HeadPose | None:
+    return head_pose(detection.landmarks) if detection.landmarks is not None else None
 
 
 def _size(box: Box) -> float:
