@@ -43,6 +43,17 @@ def joined(model: bytes, outputs: Sequence[str], name: str = "values") -> bytes:
     return bytes(writer.Output())
 
 
+def without_names(model: bytes) -> bytes:
+    """Return a TFLite model without its tensors' names, which nothing reads but a person; the signature keeps its own."""
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    for graph in tree.subgraphs:
+        for tensor in graph.tensors:
+            tensor.name = None
+    writer = flatbuffers.Builder(len(model))
+    writer.Finish(tree.Pack(writer), IDENTIFIER)
+    return bytes(writer.Output())
+
+
 def _flat(tree: schema.ModelT, graph: schema.SubGraphT, place: int) -> int:
     """Return the place of the tensor as (1, n)."""
     given = graph.tensors[place]
