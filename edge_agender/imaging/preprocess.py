@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.geometry import Box, square
@@ -14,6 +16,10 @@ from edge_agender.imaging.geometry import Box, square
 FULL_RANGE = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
 # Luma of what lies outside the picture when its aspect ratio is not the network's: mid grey, neither dark nor light.
 LETTERBOX_LUMA = 114
+# Where ArcFace's pictures of 112 pixels have eyes, nose and corners of the mouth.
+ARCFACE_PLACES = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
 
 
 def resize(image: Picture, size: tuple[int, int]) -> Picture:
@@ -115,6 +121,48 @@ def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25
     padded = np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
     forget(scaled, inside)
     return padded
+
+
+def align_face(image_bgr: Picture, landmarks: Sequence[tuple[float, float]], size: int = 112) -> Picture:
+    """Turn, scale and shift a face so that its five landmarks come to lie where ArcFace has them (Deng et al., 2019).
+
+    `landmarks`: both eyes, nose, both corners of the mouth, the person's right one first, in pixels of the picture.
+    Returns (size, size, 3) B, G, R; what lies outside the picture repeats its nearest edge. Never a view of the
+    picture. Raises ValueError where all landmarks are one point.
+    """
+    turn, shift = _similarity(np.asarray(landmarks, np.float64), ARCFACE_PLACES * (size / 112))
+    scale = float(np.hypot(*turn[:, 0]))
+    height, width = image_bgr.shape[:2]
+    corners = (np.array([[0, 0], [size, 0], [0, size], [size, size]]) - shift) @ np.linalg.inv(turn).T
+    x1, y1 = np.clip(np.floor(corners.min(0)).astype(int) - 1, 0, (width - 1, height - 1))
+    x2, y2 = np.clip(np.ceil(corners.max(0)).astype(int) + 1, (x1 + 1, y1 + 1), (width, height))
+    part = image_bgr[y1:y2, x1:x2]
+    shift = turn @ (x1, y1) + shift
+    # The warp takes single pixels: average first what it would skip.
+    shrink = max(int(1 / scale), 1)
+    small = part
+    if shrink > 1:
+        small = resize(part, (max(part.shape[1] // shrink, 1), max(part.shape[0] // shrink, 1)))
+        factors = np.array([part.shape[1] / small.shape[1], part.shape[0] / small.shape[0]])
+        shift, turn = turn @ ((factors - 1) / 2) + shift, turn * factors
+    matrix = np.column_stack([turn, shift])
+    out = cv2.warpAffine(small, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    forget(small, part)
+    return np.asarray(out, np.uint8)
+
+
+_Matrix: TypeAlias = NDArray[np.float64]
+
+
+def _similarity(given: _Matrix, wanted: _Matrix) -> tuple[_Matrix, _Matrix]:
+    """Return the rotation with scale (2, 2) and the shift (2,) that bring points nearest to others (Umeyama, 1991)."""
+    a, b = given - given.mean(0), wanted - wanted.mean(0)
+    spread = float((a**2).sum())
+    if spread < 1e-6:
+        raise ValueError("the landmarks are one point")
+    along, across = float((a * b).sum()) / spread, float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / spread
+    turn = np.array([[along, -across], [across, along]])
+    return turn, wanted.mean(0) - turn @ given.mean(0)
 
 
 def remargined(crop: Picture, margin: float, wanted: float) -> Picture:

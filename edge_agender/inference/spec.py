@@ -37,6 +37,9 @@ class InputSpec(Part):
     `none`: as they are. `unit`: 0..1. `symmetric`: -1..1. `mean`: by `mean` and `divide`, in the order of `colour`.
     `minmax`: stretched so that the crop's darkest value is 0 and its brightest 255. `standardize`: less the crop's
     mean, divided by its standard deviation. `brightest`: divided by the crop's brightest value.
+
+    `align`: `arcface` turns and scales a face by its five landmarks (preprocess.align_face); from a detector that
+    gives none, and without `align`, it is the square round the box with `margin` (preprocess.crop_face).
     """
 
     size: tuple[Side, Side]
@@ -47,6 +50,7 @@ class InputSpec(Part):
     mean: tuple[float, ...] = ()
     divide: tuple[Annotated[float, Field(gt=0)], ...] = ()
     margin: Annotated[float, Field(ge=-0.4, le=2)] = 0.0
+    align: Literal["box", "arcface"] = "box"
 
     @property
     def fixed_scale(self) -> bool:

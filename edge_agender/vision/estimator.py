@@ -31,7 +31,7 @@ MAX_YEARS = 116.0
 
 
 class Estimator:
-    """Age and gender of face crops (crop_px, crop_px, 3), B, G, R, cut with crop_margin by preprocess.crop_face."""
+    """Age and gender of face crops (crop_px, crop_px, 3), B, G, R, cut as pipeline.cut does it."""
 
     def __init__(self, spec: ModelSpec, threads: int = 1) -> None:
         """Load the networks; raise ModelError where one is missing, damaged or not as described."""
@@ -40,6 +40,7 @@ class Estimator:
         self.spec = spec
         self.crop_px = max(spec.input.size)
         self.crop_margin = spec.input.margin
+        self.aligned = spec.input.align == "arcface"
         self._parts = [(part.outputs, open_runner(spec, part, threads)) for part in spec.networks]
         # A network whose tensors cannot be read as described must fail here, not at the first face.
         self.estimate([np.zeros((self.crop_px, self.crop_px, 3), np.uint8)])

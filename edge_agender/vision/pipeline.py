@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agender.common.timing import Laps, StageTimes
 from edge_agender.imaging.frame import Frame, Picture
-from edge_agender.imaging.preprocess import crop_face, mirrored
-from edge_agender.vision.faces import Detection, Estimate, Face
+from edge_agender.imaging.geometry import Box
+from edge_agender.imaging.preprocess import align_face, crop_face, mirrored
+from edge_agender.vision.faces import Detection, Estimate, Face, Landmarks
 from edge_agender.vision.frontalness import face_lumas, frontalness
 from edge_agender.vision.gating import Cadence
 from edge_agender.vision.quality import detail, sharpness
@@ -40,6 +42,7 @@ class Detector(Protocol):
 class Estimator(Protocol):
     crop_px: int
     crop_margin: float
+    aligned: bool
 
     @property
     def busy_s(self) -> float:
@@ -143,8 +146,7 @@ class Pipeline:
 
     def _look_at(self, frame: Frame, seen: Sequence[Track], laps: Laps) -> None:
         """Crop the faces just found, learn from the crops, and overwrite them."""
-        size, margin = self._estimator.crop_px, self._estimator.crop_margin
-        crops = [crop_face(frame.full, track.found, size, margin) for track in seen]
+        crops = [cut(frame.full, track.found, track.landmarks, self._estimator) for track in seen]
         laps.lap("crop")
         try:
             qualities = self._judge(seen, crops)
@@ -185,6 +187,14 @@ class Pipeline:
             if estimate is not None:
                 seen[i].add_estimate(estimate, qualities[i])
         return len(wanted)
+
+
+def cut(image_bgr: Picture, box: Box, landmarks: Landmarks | None, estimator: Estimator) -> Picture:
+    """Return a face's crop as the estimator wants it: by its landmarks, or by its box where it has none."""
+    if estimator.aligned and landmarks is not None:
+        with suppress(ValueError):
+            return align_face(image_bgr, landmarks, estimator.crop_px)
+    return crop_face(image_bgr, box, estimator.crop_px, estimator.crop_margin)
 
 
 def _overwrite(pictures: Sequence[Picture]) -> None:

@@ -11,10 +11,10 @@ from edge_agender.common.media import PICTURE_SUFFIXES
 from edge_agender.config.settings import DetectorConfig, EstimatorConfig
 from edge_agender.imaging.frame import Frame, Picture
 from edge_agender.imaging.pictures import read_picture
-from edge_agender.imaging.preprocess import crop_face, mirrored, small_luma, to_bgr
+from edge_agender.imaging.preprocess import mirrored, small_luma, to_bgr
 from edge_agender.vision.assembly import configured_detector, configured_estimator
 from edge_agender.vision.faces import Detection, Estimate
-from edge_agender.vision.pipeline import Detector, Estimator
+from edge_agender.vision.pipeline import Detector, Estimator, cut
 from edge_agender.vision.tracking.evidence import mean_of
 
 SMALL_SIZE = (320, 240)
@@ -41,7 +41,7 @@ def predict_image(image: Picture, detector: Detector, estimator: Estimator) -> d
     image_bgr = to_bgr(image)
     height, width = image_bgr.shape[:2]
     detections = detector.detect(frame_of(image_bgr))
-    crops = [crop_face(image_bgr, found.box, estimator.crop_px, estimator.crop_margin) for found in detections]
+    crops = [cut(image_bgr, found.box, found.landmarks, estimator) for found in detections]
     # A camera sees a face again and mirrors every other crop of it; a single picture is looked at both ways.
     both = zip(estimator.estimate(crops), estimator.estimate([mirrored(crop) for crop in crops]), strict=True)
     estimates = [mean_of(*views) for views in both]

@@ -23,6 +23,7 @@ class OneFace:
 
 class Fixed:
     crop_px, crop_margin = 16, 0.25
+    aligned = False
 
     def __init__(self, estimate):
         self.answer = estimate

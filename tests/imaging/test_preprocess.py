@@ -9,7 +9,7 @@ import pytest
 
 from edge_agender.imaging.frame import Array
 from edge_agender.imaging.geometry import Box
-from edge_agender.imaging.preprocess import crop_face, letterbox, resize, small_luma, to_bgr
+from edge_agender.imaging.preprocess import ARCFACE_PLACES, align_face, crop_face, letterbox, resize, small_luma, to_bgr
 from edge_agender.inference.encode import picture_values, pixels
 from edge_agender.inference.spec import InputSpec
 
@@ -40,6 +40,32 @@ def test_what_lies_outside_repeats_the_edge() -> None:
     crop = crop_face(image, Box(-20, 30, 20, 70), 64, 0.0)
     assert (crop[:, :30] == 200).all()
     assert (crop[:, 42:] == 10).all()
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 3.7])
+@pytest.mark.parametrize("turn_deg", [0, 30, -100])
+def test_an_aligned_face_has_its_landmarks_where_arcface_has_them(scale: float, turn_deg: float) -> None:
+    angle = np.deg2rad(turn_deg)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks = (ARCFACE_PLACES - 56) @ turn.T + (300, 260)
+    image = np.zeros((600, 640, 3), np.uint8)
+    for x, y in landmarks:
+        cv2.circle(image, (round(x), round(y)), max(round(4 * scale), 1), (255, 255, 255), -1)
+    crop = align_face(image, landmarks.tolist(), 112)
+    assert crop.shape == (112, 112, 3)
+    for x, y in ARCFACE_PLACES:
+        assert crop[round(y), round(x), 0] > 200
+    assert crop.mean() < 15
+
+
+def test_an_aligned_face_at_the_picture_s_edge_repeats_the_edge() -> None:
+    image = np.full((100, 100, 3), 90, np.uint8)
+    assert (align_face(image, (ARCFACE_PLACES - 60).tolist(), 112) == 90).all()
+
+
+def test_landmarks_in_one_point_are_refused() -> None:
+    with pytest.raises(ValueError, match="one point"):
+        align_face(np.zeros((50, 50, 3), np.uint8), [(20.0, 20.0)] * 5, 112)
 
 
 @pytest.fixture

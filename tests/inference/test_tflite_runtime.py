@@ -14,7 +14,7 @@ NEEDS = ["tflite-runtime>=2.14", "numpy<2", "opencv-python-headless>=4.10,<4.12"
 SCRIPT = """
 import json, sys
 import cv2, numpy as np
-from edge_agender import models
+from edge_agender.inference import catalogue as models
 from edge_agender.vision.assembly import configured_detector
 from edge_agender.vision.estimator import Estimator
 from edge_agender.imaging.preprocess import crop_face, small_luma

@@ -8,9 +8,10 @@ import pytest
 from edge_agender.config.settings import GatingConfig, TrackingConfig
 from edge_agender.imaging.frame import Frame, Picture
 from edge_agender.imaging.geometry import Box
-from edge_agender.vision.faces import Detection, Estimate
+from edge_agender.imaging.preprocess import crop_face
+from edge_agender.vision.faces import Detection, Estimate, Landmarks
 from edge_agender.vision.gating import Cadence
-from edge_agender.vision.pipeline import Pipeline
+from edge_agender.vision.pipeline import Pipeline, cut
 from edge_agender.vision.tracking.tracker import Tracker
 
 RATE_HZ = 10.0
@@ -31,6 +32,7 @@ class ScriptedDetector:
 
 class ScriptedEstimator:
     crop_px, crop_margin = 64, 0.2
+    aligned = False
 
     def __init__(self, estimate: Estimate | None) -> None:
         self.estimate_of_all, self.crops, self.busy_s = estimate, 0, 0.0
@@ -134,3 +136,16 @@ def test_sharpness_and_light_are_noted_only_while_somebody_aims() -> None:
     ((sharp, light),) = work.conditions.values()
     assert 0 <= sharp <= 1
     assert 0.3 < light < 0.7
+
+
+def test_a_face_with_landmarks_is_levelled_for_an_estimator_that_wants_it_and_only_for_that() -> None:
+    image = np.zeros((300, 300, 3), np.uint8)
+    image[:150] = 255
+    box, estimator = Box(100, 100, 200, 200), ScriptedEstimator(None)
+    on_its_side = Landmarks((150, 120), (150, 155), (170, 138), (190, 123), (190, 153))
+    assert np.array_equal(cut(image, box, on_its_side, estimator), crop_face(image, box, 64, 0.2))
+    estimator.aligned = True
+    assert np.array_equal(cut(image, box, None, estimator), crop_face(image, box, 64, 0.2))
+    turned = cut(image, box, on_its_side, estimator)
+    assert turned.shape == (64, 64, 3)
+    assert abs(float(turned[:, :20].mean()) - float(turned[:, -20:].mean())) > 100

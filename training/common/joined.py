@@ -44,7 +44,7 @@ def joined(model: bytes, outputs: Sequence[str], name: str = "values") -> bytes:
 
 
 def without_names(model: bytes) -> bytes:
-    """Return a TFLite model without its tensors' names, which nothing reads but a person; the signature keeps its own."""
+    """Return a TFLite model without its tensors' names, which only people read; the signature keeps its own."""
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
     for graph in tree.subgraphs:
         for tensor in graph.tensors:

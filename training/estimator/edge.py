@@ -3,8 +3,8 @@
     python -m training.estimator.edge --teacher teacher.onnx --out agender-edge.tflite
 
 EdgeNeXt-XS (Maaz et al., 2022) as EdgeFace (George et al., 2023) trained it for recognition, with a head on the means
-of its inner features. Walked once more with Keras layers for one picture of 112 x 112; weights become int8 per channel,
-activations stay float: layer norms, GELU and attention across channels lose too much to integers (models/README).
+of its inner features. Walked once more with Keras layers for one picture of 112 x 112. Weights become int8 per channel,
+activations stay float: layer norm and attention across channels lose too much to integers (models/agender-edge.md).
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Weights:
         stored = {each.name: numpy_helper.to_array(each).astype(np.float32) for each in graph.initializer}
         self._all = {name.removesuffix("_h"): value for name, value in stored.items()}
         constants = {
-            node.output[0]: numpy_helper.to_array(node.attribute[0].t) for node in graph.node if node.op_type == "Constant"
+            node.output[0]: numpy_helper.to_array(node.attribute[0].t)
+            for node in graph.node
+            if node.op_type == "Constant"
         }
         self._dense = {}
         for node in graph.node:
@@ -86,9 +88,7 @@ class Walk:
 
     def depthwise(self, name: str, x: Any) -> Any:
         weight = self.w[f"{name}.weight"].transpose(2, 3, 0, 1)
-        return self.with_weights(
-            self.k.DepthwiseConv2D(weight.shape[0], 1, "same"), x, weight, self.w[f"{name}.bias"]
-        )
+        return self.with_weights(self.k.DepthwiseConv2D(weight.shape[0], 1, "same"), x, weight, self.w[f"{name}.bias"])
 
     def norm(self, x: Any) -> Any:
         """Layer norm over the channels; its scale and shift are left to the next layer."""
@@ -107,7 +107,7 @@ class Walk:
         return self.with_weights(layer, self.norm(x), weight * scale[:, None], shifted)
 
     def dense(self, name: str, x: Any, norm: str = "", scale: Floats | None = None, act: str | None = None) -> Any:
-        """A dense layer on every place, as a 1 x 1 convolution: after a layer norm where one is named, times `scale`."""
+        """A dense layer on every place as a 1 x 1 convolution, after a layer norm where one is named; times `scale`."""
         weight, bias = self.w.dense(name)
         if norm:
             x = self.norm(x)

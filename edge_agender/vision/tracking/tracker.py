@@ -43,13 +43,13 @@ _Place = tuple[float, float, float, float, float]
 class Track:
     """One person, as long as the tracker holds on to it.
 
-    Changed by Tracker only, save through add_estimate and `frontal`. `found` is the latest detection's own box:
-    crop there; `box` is smoother.
+    Changed by Tracker only, save through add_estimate and `frontal`. `found` and `landmarks` are the latest
+    detection's own: crop there; `box` is smoother.
     """
 
     __slots__ = (
         "_aspect", "_evidence", "_log_size", "_x", "_y", "best_score", "first_seen_s", "found", "frontal", "hits", "id",
-        "last_seen_s", "misses", "pose", "score", "unseen_s",
+        "landmarks", "last_seen_s", "misses", "pose", "score", "unseen_s",
     )  # fmt: skip
 
     def __init__(self, track_id: int, detection: Detection, now_s: float) -> None:
@@ -62,6 +62,7 @@ class Track:
         self._evidence = Evidence()
         self.id = track_id
         self.found: Box = box
+        self.landmarks = detection.landmarks
         self.score, self.hits, self.misses = detection.score, 1, 0
         self.best_score = detection.score
         self.first_seen_s = self.last_seen_s = now_s
@@ -149,7 +150,8 @@ class Track:
         self._y.update(y, variance)
         self._log_size.update(math.log(size), SIZE_LOG_SD**2)
         self._aspect += ASPECT_FOLLOWS * (math.log(box.width / box.height) - self._aspect)
-        self.found, self.score, self.last_seen_s = box, detection.score, now_s
+        self.found, self.landmarks = box, detection.landmarks
+        self.score, self.last_seen_s = detection.score, now_s
         self.best_score = max(self.best_score, detection.score)
         self.pose = _pose(detection)
         self.hits += 1
