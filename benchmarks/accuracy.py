@@ -25,7 +25,7 @@ from edge_agender.errors import EdgeAgenderError
 from edge_agender.imaging.pictures import read_picture
 from edge_agender.inference.catalogue import find_model
 from edge_agender.vision.assembly import configured_detector
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 from edge_agender.vision.stills import predict_image
 
 ROWS = (
@@ -39,7 +39,7 @@ Predict = Callable[[Path], dict[str, Any]]
 def predictor(kind: str, model: str, border: float) -> tuple[Predict, int | None]:
     """Return what `edge-agender predict` says of a picture with a border, and the multiply-adds of a face."""
     detector = configured_detector(DetectorConfig.model_validate({"kind": kind}))
-    estimator = Estimator(find_model(model))
+    estimator = ModelEstimator(find_model(model))
 
     def predict(path: Path) -> dict[str, Any]:
         image = read_picture(path)

@@ -33,7 +33,7 @@ from edge_agender.imaging.frame import Frame
 from edge_agender.imaging.preprocess import crop_face, small_luma
 from edge_agender.inference.catalogue import find_model
 from edge_agender.vision.assembly import build_pipeline, configured_detector
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 
 SMALL = (320, 240)
 SIZE = (640, 480)
@@ -67,7 +67,7 @@ def plain(detector_kind: str, estimator: Callable[[list[Any]], object], margin: 
 
 
 def published_pair() -> Callable[[list[Any]], object]:
-    return Estimator(find_model("ssrnet")).estimate
+    return ModelEstimator(find_model("ssrnet")).estimate
 
 
 def keras_pair(folder: Path) -> Callable[[list[Any]], object]:
@@ -160,7 +160,7 @@ def estimators(rounds: int) -> float | None:
     """Return how many times as long the published pair takes as ours for one face: median of ratios within a round."""
     crop = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     try:
-        theirs, mine = Estimator(find_model("ssrnet")), Estimator(find_model("agender-ssrnet"))
+        theirs, mine = ModelEstimator(find_model("ssrnet")), ModelEstimator(find_model("agender-ssrnet"))
     except EdgeAgenderError as error:
         print(f"skipped: estimators: {error}", file=sys.stderr)
         return None

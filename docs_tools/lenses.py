@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from edge_agender.capture.sources.lenses import HFOV_DEG
 from edge_agender.config.settings import Config
 from edge_agender.imaging.geometry import angle_deg, focal_px
-from edge_agender.web.mounting import Limits
+from edge_agender.web.mounting import AimLimits
 
 # Least width of a detected box by its height: the median over 150 portraits of All-Age-Faces (0.74); UTKFace has 0.86.
 WIDTH_BY_HEIGHT = 0.75
@@ -57,7 +57,7 @@ def face_px(distance_m: float, hfov_deg: float, width_px: float) -> float:
 def reach_m(hfov_deg: float, width_px: float, small_width_px: float) -> tuple[float, float]:
     """Return how far a face is wide enough to be estimated, and high enough to be found well, in metres."""
     return (
-        face_px(1, hfov_deg, width_px) / Limits().min_face_px,
+        face_px(1, hfov_deg, width_px) / AimLimits().min_face_px,
         face_height_px(1, hfov_deg, small_width_px) / DETECTABLE_PX,
     )
 
@@ -70,7 +70,7 @@ def blur_px(speed_m_s: float, exposure_ms: float, detail_px: float) -> float:
 
 def faces_table() -> str:
     """Return the shorter side of a face by distance and lens, at the default picture; small ones are marked."""
-    source, limits = Config().source, Limits()
+    source, limits = Config().source, AimLimits()
     seen = [lens.seen_deg(source.width_px / source.height_px) for lens in LENSES]
     lines = ["| distance | " + " | ".join(lens.name for lens in LENSES) + " |", "|---:|" + "---:|" * len(LENSES)]
     lines.append("| *field of view* | " + " | ".join(f"*{angle:.0f}°*" for angle in seen) + " |")
@@ -80,7 +80,7 @@ def faces_table() -> str:
     return "\n".join(lines)
 
 
-def _marked(side_px: float, limits: Limits) -> str:
+def _marked(side_px: float, limits: AimLimits) -> str:
     if side_px < limits.min_face_px:
         return f"{side_px:.0f} ✗"
     return f"{side_px:.0f} !" if side_px < limits.good_face_px else f"**{side_px:.0f}**"

@@ -11,7 +11,7 @@ from edge_agender.vision.faces import Estimate
 
 UNKNOWN = "unknown"
 GENDERS: tuple[Gender, ...] = ("female", "male", "unknown")
-NOBODY_KNOWN = Person(None, None, "unknown", None)
+UNKNOWN_PERSON = Person(None, None, "unknown", None)
 
 
 class AgeBands:
@@ -31,7 +31,7 @@ class AgeBands:
 def person(estimate: Estimate | None, min_gender_confidence: float) -> Person:
     """Return what may be said of somebody, the gender only where it is at least that probable."""
     if estimate is None:
-        return NOBODY_KNOWN
+        return UNKNOWN_PERSON
     confidence = max(estimate.p_female, 1 - estimate.p_female)
     label: Gender = "female" if estimate.p_female >= 0.5 else "male"
     years = min(max(estimate.years, 0.0), 120.0)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 
+from edge_agender.capture.counts import Counts
 from edge_agender.imaging.frame import Frame
 
 
 class Slot:
     """Holds one frame. A live source never waits for it; another waits until the frame before has been taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Counts | None = None) -> None:
         self._condition = threading.Condition()
         self._frame: Frame | None = None
         self._closed = False
-        self.captured = 0
-        self.dropped = 0
+        self.counts = counts or Counts()
 
     def put(self, frame: Frame, *, wait: bool) -> bool:
         """Offer a frame; False (and the frame is released) once the slot is closed."""
@@ -26,9 +26,9 @@ class Slot:
                 frame.release()
                 return False
             replaced, self._frame = self._frame, frame
-            self.captured += 1
+            self.counts.captured += 1
             if replaced is not None:
-                self.dropped += 1
+                self.counts.dropped += 1
             self._condition.notify_all()
         if replaced is not None:
             replaced.release()

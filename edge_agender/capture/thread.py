@@ -1,18 +1,18 @@
-"""The capture thread: reads the source into the slot, and starts a recording again where that is wanted."""
+"""The capture thread: reads the source into the slot."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from dataclasses import replace
 
+from edge_agender.capture.counts import Counts
+from edge_agender.capture.replay import Replay
 from edge_agender.capture.slot import Slot
-from edge_agender.capture.sources import Source, open_source
+from edge_agender.capture.sources import open_source
 from edge_agender.common.timing import StageTimes
 from edge_agender.config.settings import SourceConfig
-from edge_agender.errors import EdgeAgenderError, MediaError, StalledError
-from edge_agender.imaging.frame import Frame
+from edge_agender.errors import EdgeAgenderError, StalledError
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ CLOSE_WAIT_S = 1.0
 class Capture:
     """An open source and the thread that reads it. Opening raises what the source raises.
 
-    `captured_s` of its frames rises, also over the seam of a recording that starts again: one that is read faster than
-    it plays has a clock that runs ahead. `after_s` is that of the frame before the first.
+    `captured_s` of its frames rises, also where a recording starts again (Replay); `after_s` is that of the frame
+    before the first. `counts` goes on from what it holds.
     """
 
     def __init__(
@@ -34,16 +34,22 @@ class Capture:
         until_end: bool,
         times: StageTimes | None = None,
         after_s: float = float("-inf"),
+        counts: Counts | None = None,
     ) -> None:
-        self._config = config
-        self._until_end = until_end
         self._times = times or StageTimes()
         self._stop = threading.Event()
         self._failure: Exception | None = None
-        self._last_s, self._ahead_s = after_s, 0.0
-        self.slot = Slot()
-        self._source: Source = open_source(config, self._stop)
-        self._restarts_before = 0
+        self.counts = counts or Counts()
+        self._restarts_before = self.counts.restarts
+        self.slot = Slot(self.counts)
+        self._source = Replay(
+            lambda: open_source(config, self._stop),
+            self._stop,
+            f"source {config.kind}",
+            rate_hz=config.rate_hz,
+            until_end=until_end,
+            after_s=after_s,
+        )
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -68,11 +74,6 @@ class Capture:
         """One line on why no frames come just now; None while they do."""
         return self._source.problem
 
-    @property
-    def restarts(self) -> int:
-        """How often the source was started, or reached, again after frames had stopped."""
-        return self._restarts_before + self._source.restarts
-
     def close(self) -> None:
         """Stop reading and give the device back."""
         self._stop.set()
@@ -86,13 +87,6 @@ class Capture:
     def _run(self) -> None:
         try:
             self._read_all()
-            while not (self._stop.is_set() or self._until_end):
-                log.debug("the recording ended: starting again")
-                self._source.close()
-                source = open_source(self._config, self._stop)
-                self._restarts_before += self._source.restarts
-                self._source = source
-                self._read_all()
         except Exception as error:
             self._failure = error
         finally:
@@ -107,25 +101,12 @@ class Capture:
             log.warning("the source could not be closed: %r", error)
 
     def _read_all(self) -> None:
-        """Read to the end. Raises MediaError where nothing comes before it: starting again would go on for ever."""
-        count = 0
         while not self._stop.is_set():
             began_s = time.perf_counter()
             frame = self._source.read()
+            self.counts.restarts = self._restarts_before + self._source.restarts
             if frame is None:
-                break
+                return
             self._times.add("capture", time.perf_counter() - began_s)
-            if not self._source.live:
-                frame = self._later(frame, first=count == 0)
             if not self.slot.put(frame, wait=not self._source.live):
                 return
-            count += 1
-        if count == 0 and not self._stop.is_set():
-            raise MediaError(f"source {self._config.kind}: it ended without a picture: give one that can be played")
-
-    def _later(self, frame: Frame, *, first: bool) -> Frame:
-        """Return the frame with its time moved behind that of the last one before the seam."""
-        if first:
-            self._ahead_s = max(self._last_s + 1 / self._config.rate_hz - frame.captured_s, 0.0)
-        self._last_s = frame.captured_s + self._ahead_s
-        return replace(frame, captured_s=self._last_s)

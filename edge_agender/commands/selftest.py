@@ -40,7 +40,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SelftestReport:
     """What was compared, and whether all of it holds."""
 
     checks: tuple[Check, ...]
@@ -67,7 +67,7 @@ class Report:
         )
 
 
-class Tally:
+class Comparison:
     """Compares what was seen with what is true, frame by frame."""
 
     def __init__(self) -> None:
@@ -107,19 +107,19 @@ class Tally:
         )
 
 
-def run_selftest(config: Config) -> Report:
+def run_selftest(config: Config) -> SelftestReport:
     """Run the configured detector and estimator over the demo, as fast as they can; raise ModelError, MediaError."""
     demo = DemoConfig(people=PEOPLE, pace=False, duration_s=SECONDS, seed=config.source.demo.seed)
     source_config = SourceConfig(kind="demo", rate_hz=RATE_HZ, demo=demo)
     gating = config.gating.model_copy(update={"motion": False, "cadence": False})
     pipeline = build_pipeline(config.model_copy(update={"gating": gating}))
-    tally = Tally()
+    comparison = Comparison()
     with DemoSource(source_config, threading.Event()) as source:
         while (frame := source.read()) is not None:
             truth = source.truth(frame.sequence)
             with frame:
-                tally.add(truth, pipeline.process(frame))
-    return Report(tally.checks(), tally.frames)
+                comparison.add(truth, pipeline.process(frame))
+    return SelftestReport(comparison.checks(), comparison.frames)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -1,9 +1,10 @@
-"""Files that somebody else names or writes: read whole, up to a bound, and only where they are files."""
+"""Files that somebody else names or writes, read whole up to a bound; and files replaced whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _NULL = os.makedev(1, 3)
@@ -46,6 +47,27 @@ def kind_of(mode: int) -> str:
     """Return in words what is no regular file."""
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file so that, whenever the power fails, either the old or the new one is there; raises OSError.
+
+    A link that somebody left at its place is replaced, never followed. `mode` is that of the new file, less the umask.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    partial.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 STAGES = ("capture", "scale", "gate", "detect", "crop", "judge", "estimate", "track", "encode", "publish")
 
 
-class Laps:
+class StageTimer:
     """Times one stage after the other: each lasts from the end of the one before."""
 
     __slots__ = ("_samples", "_since_s")
@@ -31,9 +31,9 @@ class StageTimes:
     def __init__(self, keep: int = 512) -> None:
         self._samples: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=keep))
 
-    def laps(self) -> Laps:
+    def laps(self) -> StageTimer:
         """Return a clock whose first stage begins now."""
-        return Laps(self._samples)
+        return StageTimer(self._samples)
 
     def add(self, stage: str, seconds: float) -> None:
         self._samples[stage].append(seconds)

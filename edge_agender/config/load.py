@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from edge_agender.common import safe_yaml
 from edge_agender.common.media import PICTURE_SUFFIXES
 from edge_agender.config.settings import TOPIC, TOPIC_LEVEL, Config
 from edge_agender.errors import ConfigError
@@ -27,37 +28,10 @@ _IN_WORDS = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases, and with duplicate keys refused instead of the last one winning."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed here: write the value out")
-        return super().compose_node(parent, index)
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError):
-            # So PyYAML fails on a value that does not fit its explicit tag, such as !!bool maybe.
-            problem = f"this is no value of type {node.tag.rpartition(':')[2]}"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        # What is no mapping, in spite of its tag, is refused below.
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            key = str(key_node.value)
-            if key in seen:
-                raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is given twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     """Return the mapping that a YAML text holds; raise ConfigError naming `origin` where it holds none."""
     try:
-        data = yaml.load(text, Loader=_Loader)
+        data = safe_yaml.load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{origin}: not valid YAML: {_yaml_reason(error)}") from None
     if data is None:

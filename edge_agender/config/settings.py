@@ -19,7 +19,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 # The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
-Answer = Annotated[float, Field(gt=0, le=20)]
+Timeout = Annotated[float, Field(gt=0, le=20)]
 # What the demo shows at once, and threads of a network.
 MOST_PEOPLE, MOST_THREADS = 32, 8
 TOPIC, TOPIC_LEVEL = r"^[^+#/\x00][^+#\x00]*$", r"^[^+#/\x00\s]+$"
@@ -60,14 +60,14 @@ class Picamera2Config(Section):
     exposure_us: Annotated[int, Field(gt=0)] | None = None
     gain: Positive | None = None
     buffers: Annotated[int, Field(ge=2, le=8)] = 4
-    timeout_s: Answer = 5.0
+    timeout_s: Timeout = 5.0
 
 
 class OpencvConfig(Section):
     uri: str | None = None
     pace: bool = True
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    timeout_s: Answer = 10.0
+    timeout_s: Timeout = 10.0
     reconnect_max_s: Positive = 60.0
 
 

@@ -1,16 +1,21 @@
-"""How the device fares: counters and latencies collected between two health messages."""
+"""Device health: counters and latencies collected between two health messages, and the alarms in them."""
 
 from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from edge_agender.capture.counts import Counts
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.outbox.outbox import OutboxState
+from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
 from edge_agender.device.health import HealthSample
+from edge_agender.messages.build import health_message
+from edge_agender.messages.message import Message
+from edge_agender.messages.sender import Sender
 from edge_agender.vision.pipeline import Work
 
 # systemd-timesyncd makes this file once the clock was set from the network.
@@ -79,6 +84,56 @@ class HealthMeter:
         self._last_work = Work(work.frames, work.searches, work.faces, work.estimates)
         self._latencies_s.clear()
         return result
+
+
+class HealthReporter:
+    """Makes the health message every `every_s` seconds. Times are time.monotonic() seconds."""
+
+    def __init__(self, sender: Sender, every_s: float, now_s: float) -> None:
+        self._sender, self.every_s = sender, every_s
+        self._meter = HealthMeter(now_s)
+        self._due_s = now_s + every_s
+        self._sequence = 0
+        self._alarms: dict[str, None] = {}
+
+    @property
+    def latest_latency_s(self) -> float | None:
+        return self._meter.latest_latency_s
+
+    def frame_done(self, latency_s: float) -> None:
+        """Note the time from a frame's capture to its message being handed over."""
+        self._meter.frame_done(latency_s)
+
+    def alarm(self, text: str, *, on: bool = True) -> None:
+        """Show a trouble from the next message on, or no longer."""
+        if on:
+            self._alarms[text] = None
+        else:
+            self._alarms.pop(text, None)
+
+    def soon(self) -> None:
+        """Have the next message made at once."""
+        self._due_s = float("-inf")
+
+    def due(
+        self, now_s: float, utc_s: float, *, work: Work, counts: Counts, sink: Sink, problem: str | None
+    ) -> Iterator[Message]:
+        """Yield the message where it is due. `problem` is the camera's, beside the alarms."""
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + self.every_s
+        sample = self._meter.sample(
+            now_s,
+            utc_s,
+            work=work,
+            dropped_frames=counts.dropped,
+            camera_restarts=counts.restarts,
+            outbox=sink.outbox(),
+            link=sink.link(),
+            alarms=(*self._alarms, *([problem] if problem else ())),
+        )
+        yield health_message(self._sender, sample, self._sequence)
+        self._sequence += 1
 
 
 def clock_synchronised(marker: Path = CLOCK_MARKER) -> bool | None:

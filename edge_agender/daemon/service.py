@@ -15,11 +15,11 @@ import cv2
 
 from edge_agender.config.settings import Config
 from edge_agender.daemon.engine import Engine
-from edge_agender.daemon.status import LiveFeed
-from edge_agender.delivery.inbox import Orders
+from edge_agender.daemon.status import StatusFeed
+from edge_agender.delivery.inbox import Inbox
 from edge_agender.delivery.sinks import open_sink
-from edge_agender.device.hardening import close_memory
-from edge_agender.device.memory import Area, drop_start_up_code, give_back, library_areas, share_one_heap
+from edge_agender.device.hardening import harden_process
+from edge_agender.device.memory import Area, evict_library_pages, library_areas, limit_malloc_arenas, trim_heap
 from edge_agender.device.paths import has_home, state_folder
 from edge_agender.device.state import StateFolder
 from edge_agender.device.systemd import Notifier, credential
@@ -48,8 +48,8 @@ class Service:
 
     def run(self) -> None:
         """Open everything, work until stopped, close everything in reverse order."""
-        share_one_heap()
-        close_memory()
+        limit_malloc_arenas()
+        harden_process()
         _limit_threads(self._config)
         # Now, while there is one thread and nothing is being loaded; with the largest library, which comes late.
         tflite.preload()
@@ -61,15 +61,15 @@ class Service:
             folder = StateFolder(self._state_folder())
             stack.enter_context(folder.locked())
             # First, so that the broker is being reached while the camera starts and the models load.
-            orders = Orders()
-            sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender, orders))
-            engine = stack.enter_context(Engine(self._config, sink, sender, folder, orders, until_end=self._until_end))
+            inbox = Inbox()
+            sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender, inbox))
+            engine = stack.enter_context(Engine(self._config, sink, sender, folder, inbox, until_end=self._until_end))
             live = LiveState()
             stack.callback(live.close)
             stack.enter_context(serve(self._config.web, live, credential("web-password")))
             self._settle()
             notifier.ready(f"watching {self._config.source.kind}")
-            self._work(engine, notifier, LiveFeed(live, engine, sink, sender))
+            self._work(engine, notifier, StatusFeed(live, engine, sink, sender))
             notifier.stopping()
 
     def _state_folder(self) -> Path | None:
@@ -81,7 +81,7 @@ class Service:
             raise StateError("this user has no home directory to keep messages in: set outbox.path")
         return folder
 
-    def _work(self, engine: Engine, notifier: Notifier, feed: LiveFeed) -> None:
+    def _work(self, engine: Engine, notifier: Notifier, feed: StatusFeed) -> None:
         while not self._stop.is_set() and engine.step():
             feed.update(time.monotonic())
             if engine.fresh:
@@ -111,17 +111,17 @@ class Service:
 
     def _settle(self) -> None:
         """Give back what opening took and working does not need."""
-        give_back()
-        drop_start_up_code(self._libraries)
+        trim_heap()
+        evict_library_pages(self._libraries)
 
     def _catch_signals(self, stack: ExitStack) -> None:
-        wishes = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._reload_wanted}
+        events = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._reload_wanted}
 
-        def wish(number: int, _frame: FrameType | None) -> None:
-            wishes[signal.Signals(number)].set()
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            events[signal.Signals(number)].set()
 
-        for number in wishes:
-            stack.callback(signal.signal, number, signal.signal(number, wish))
+        for number in events:
+            stack.callback(signal.signal, number, signal.signal(number, on_signal))
 
 
 def _limit_threads(config: Config) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from edge_agender.audience.distance import counted_focal_px, distance_cm
 from edge_agender.audience.measures import Window
-from edge_agender.daemon.engine import Engine
+from edge_agender.daemon.engine import Engine, EngineStatus
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
@@ -19,8 +19,8 @@ AIMING_EVERY_S = 0.1
 RATE_OVER_S = 2.0
 
 
-class LiveFeed:
-    """Builds snapshots from the engine and the sink. One thread: the main loop's."""
+class StatusFeed:
+    """Builds snapshots from the engine's status and the sink. One thread: the main loop's."""
 
     def __init__(self, live: LiveState, engine: Engine, sink: Sink, sender: Sender) -> None:
         self._live, self._engine, self._sink, self._sender = live, engine, sink, sender
@@ -40,41 +40,37 @@ class LiveFeed:
             return
         aiming = self._live.wants_faces
         self._due_s = now_s + (AIMING_EVERY_S if aiming else EVERY_S)
-        self._engine.pipeline.aiming = aiming
-        self._count(now_s)
-        self._live.update(self._snapshot(aiming))
+        status = self._engine.status(aiming=aiming)
+        self._count(status.frames, now_s)
+        self._live.update(self._snapshot(status, aiming))
 
-    def _count(self, now_s: float) -> None:
+    def _count(self, frames: int, now_s: float) -> None:
         seconds = now_s - self._counted_s
         if seconds >= RATE_OVER_S:
-            frames = self._engine.pipeline.work.frames
             self._rate_hz = (frames - self._counted) / seconds
             self._counted_s, self._counted = now_s, frames
             self._cpu_share = self._cpu.share(now_s)
 
-    def _snapshot(self, aiming: bool) -> Snapshot:
-        engine, config = self._engine, self._engine.config
+    def _snapshot(self, status: EngineStatus, aiming: bool) -> Snapshot:
+        config, view, switch = status.config, status.view, status.switch
         reading, outbox, link = board.read(), self._sink.outbox(), self._sink.link()
-        view = engine.reporter.view
-        switch = engine.switch_state
-        size = (
-            engine.observation.picture_px if engine.observation else (config.source.width_px, config.source.height_px)
-        )
+        seen = status.observation
+        size = seen.picture_px if seen else (config.source.width_px, config.source.height_px)
         return Snapshot(
             device=self._sender.device,
             privacy_level=config.privacy.level,
-            versions={name: str(value) for name, value in engine.reporter.versions.items()},
+            versions={name: str(value) for name, value in status.versions.items()},
             utc_s=time.time(),
             started_utc_s=self._started_utc_s,
             last_frame_s=self._last_frame_s,
-            camera_problem=engine.problem,
+            camera_problem=status.problem,
             enabled=switch is None or switch.measuring,
             people=None if view is None else view.count,
             rate_hz=self._rate_hz,
-            latency_s=engine.health.latest_latency_s,
-            frames_captured=engine.captured,
-            frames_dropped=engine.dropped,
-            camera_restarts=engine.restarts,
+            latency_s=status.latency_s,
+            frames_captured=status.counts.captured,
+            frames_dropped=status.counts.dropped,
+            camera_restarts=status.counts.restarts,
             temperature_c=reading.temperature_c,
             throttled=_throttled(reading.throttling),
             resident_bytes=reading.resident_bytes,
@@ -83,34 +79,33 @@ class LiveFeed:
             broker_problem=link.last_error if link else None,
             messages_waiting=outbox.live + outbox.durable if outbox else 0,
             messages_dropped=sum(outbox.dropped.values()) if outbox else 0,
-            windows=tuple(_summary(window) for window in engine.reporter.windows),
+            windows=tuple(_summary(window) for window in status.windows),
             picture_width_px=size[0],
             picture_height_px=size[1],
-            faces=tuple(self._faces()) if aiming else (),
+            faces=tuple(_faces(status)) if aiming else (),
         )
 
-    def _faces(self) -> Iterator[AimFace]:
-        observation, config = self._engine.observation, self._engine.config
-        if observation is None or self._engine.capture is None:
-            return
-        width, height = observation.picture_px
-        distance = config.audience.distance
-        focal = counted_focal_px(distance, width, observation.focal_px)
-        conditions = self._engine.pipeline.conditions
-        for face in observation.faces:
-            box = face.box
-            sharp, light = conditions.get(face.track_id, (1.0, 0.5))
-            yield AimFace(
-                left=box.x1 / width,
-                top=box.y1 / height,
-                width=box.width / width,
-                height=box.height / height,
-                size_px=min(box.width, box.height),
-                sharpness=sharp,
-                light=light,
-                distance_cm=distance_cm(box.height, focal, distance.face_height_cm),
-                looking=None if face.frontal is None else face.frontal >= config.audience.looking.starts_at,
-            )
+
+def _faces(status: EngineStatus) -> Iterator[AimFace]:
+    observation, audience = status.observation, status.config.audience
+    if observation is None or not status.capturing:
+        return
+    width, height = observation.picture_px
+    focal = counted_focal_px(audience.distance, width, observation.focal_px)
+    for face in observation.faces:
+        box = face.box
+        sharp, light = status.conditions.get(face.track_id, (1.0, 0.5))
+        yield AimFace(
+            left=box.x1 / width,
+            top=box.y1 / height,
+            width=box.width / width,
+            height=box.height / height,
+            size_px=min(box.width, box.height),
+            sharpness=sharp,
+            light=light,
+            distance_cm=distance_cm(box.height, focal, audience.distance.face_height_cm),
+            looking=None if face.frontal is None else face.frontal >= audience.looking.starts_at,
+        )
 
 
 def _throttled(throttling: board.Throttling | None) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge_agender.audience.measures import Content
+from edge_agender.common.once import Once
 from edge_agender.messages.discovery import BIRTH
 from edge_agender.messages.inbound import parse_content, parse_enabled
 
@@ -22,28 +23,28 @@ class Announce:
     """Home Assistant has started: it wants to hear again which devices there are."""
 
 
-Order: TypeAlias = bool | Content | Announce  # enabled or not; what the sign shows; announce the device again
+Command: TypeAlias = bool | Content | Announce  # enabled or not; what the sign shows; announce the device again
 # A player tells of new content a few times a minute: more than this at once is a fault or an attack.
 MOST_WAITING = 32
 # A camera takes a second to open: whoever switches faster than this is obeyed with the last word only.
 SWITCH_EVERY_S = 1.0
 
 
-class Orders:
+class Inbox:
     """Parses what arrives and keeps it until the main loop asks. What cannot be parsed is one warning a kind."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._switched_s = clock, float("-inf")
-        self._waiting: queue.Queue[Order] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[Command] = queue.Queue(MOST_WAITING)
         # Apart from the rest, and the latest wins: no flood of content may drown an order to switch off.
         self._enabled: deque[bool] = deque(maxlen=1)
-        self._complained: set[str] = set()
+        self._once = Once(log)
 
     def enabled(self, topic: str, payload: bytes) -> None:
         try:
             self._enabled.append(parse_enabled(payload))
         except ValueError as error:
-            self._complain(topic, f"{topic}: {error}")
+            self._once.warn(f"{topic}: {error}", about=topic)
 
     def content(self, topic: str, payload: bytes) -> None:
         self._take(topic, payload, parse_content)
@@ -52,26 +53,22 @@ class Orders:
         if payload == BIRTH:
             self._take(topic, payload, lambda _: Announce())
 
-    def drain(self) -> list[Order]:
+    def drain(self) -> list[Command]:
         """Return what has come since the last call: an order to switch, one a second, then the rest, oldest first."""
-        orders: list[Order] = []
+        commands: list[Command] = []
         if self._enabled and (now_s := self._clock()) - self._switched_s >= SWITCH_EVERY_S:
             self._switched_s = now_s
-            orders.append(self._enabled.popleft())
+            commands.append(self._enabled.popleft())
         while True:
             try:
-                orders.append(self._waiting.get_nowait())
+                commands.append(self._waiting.get_nowait())
             except queue.Empty:
-                return orders
+                return commands
 
-    def _take(self, topic: str, payload: bytes, parse: Callable[[bytes], Order]) -> None:
+    def _take(self, topic: str, payload: bytes, parse: Callable[[bytes], Command]) -> None:
         try:
             self._waiting.put_nowait(parse(payload))
         except ValueError as error:
-            self._complain(topic, f"{topic}: {error}")
+            self._once.warn(f"{topic}: {error}", about=topic)
         except queue.Full:
-            self._complain(topic, f"{topic}: more than {MOST_WAITING} commands at once: the rest is dropped")
-
-    def _complain(self, topic: str, text: str) -> None:
-        log.log(logging.DEBUG if topic in self._complained else logging.WARNING, "%s", text)
-        self._complained.add(topic)
+            self._once.warn(f"{topic}: more than {MOST_WAITING} commands at once: the rest is dropped", about=topic)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edge_agender.config.settings import Config
-from edge_agender.delivery.inbox import Orders
+from edge_agender.delivery.inbox import Inbox
 from edge_agender.delivery.mqtt.publisher import LinkState, Publisher
 from edge_agender.delivery.outbox.outbox import Outbox, OutboxState
 from edge_agender.messages.build import status_message
@@ -42,14 +42,14 @@ class Sink(Protocol):
 class MqttSink:
     """The outbox and the publisher that drains it; leaving says `stopped`."""
 
-    def __init__(self, config: Config, sender: Sender, orders: Orders) -> None:
+    def __init__(self, config: Config, sender: Sender, inbox: Inbox) -> None:
         self._stack = ExitStack()
         self._outbox = Outbox(config.outbox)
         self._publisher = Publisher(config.mqtt, config.device.name, self._outbox, partial(status_message, sender))
-        self._publisher.subscribe(sender.topic("enabled/set"), orders.enabled)
-        self._publisher.subscribe(sender.topic("content"), orders.content)
+        self._publisher.subscribe(sender.topic("enabled/set"), inbox.enabled)
+        self._publisher.subscribe(sender.topic("content"), inbox.content)
         if config.home_assistant.enabled:
-            self._publisher.subscribe(birth_topic(config.home_assistant.prefix), orders.birth)
+            self._publisher.subscribe(birth_topic(config.home_assistant.prefix), inbox.birth)
 
     def put(self, message: Message) -> None:
         self._outbox.put(message)
@@ -109,6 +109,6 @@ class StdoutSink:
             self.put(status_message(self._sender, "stopped"))
 
 
-def open_sink(kind: str, config: Config, sender: Sender, orders: Orders) -> Sink:
-    """Return the sink named by `run --sink`; entering it opens it. What the broker tells us goes to `orders`."""
-    return StdoutSink(sender) if kind == "stdout" else MqttSink(config, sender, orders)
+def open_sink(kind: str, config: Config, sender: Sender, inbox: Inbox) -> Sink:
+    """Return the sink named by `run --sink`; entering it opens it. What the broker tells us goes to `inbox`."""
+    return StdoutSink(sender) if kind == "stdout" else MqttSink(config, sender, inbox)

@@ -32,7 +32,7 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Throttles:
     """What the firmware holds the processor back for, at one moment or at any time since boot."""
 
     under_voltage: bool
@@ -47,8 +47,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Throttling:
-    now: Limits
-    since_boot: Limits
+    now: Throttles
+    since_boot: Throttles
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,9 @@ def _os_release(root: Path) -> dict[str, str]:
     return {key: value.strip("\"'") for key, _, value in pairs}
 
 
-def _limits(bits: int) -> Limits:
+def _limits(bits: int) -> Throttles:
     flags = (UNDER_VOLTAGE, FREQUENCY_CAPPED, THROTTLED, SOFT_TEMPERATURE_LIMIT)
-    return Limits(*(bool(bits & flag) for flag in flags))
+    return Throttles(*(bool(bits & flag) for flag in flags))
 
 
 def _text(path: Path) -> str | None:

@@ -25,7 +25,7 @@ class Closed:
     memory_locked: bool
 
 
-def close_memory() -> Closed:
+def harden_process() -> Closed:
     """Forbid core dumps and readers of our memory, lock it against swap where that is allowed; say what holds."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

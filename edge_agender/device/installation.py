@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agender.config.settings import Config, MqttConfig
-from edge_agender.device.paths import state_folder, user_folder
+from edge_agender.device.paths import state_folder, systemd_state, user_folder
+from edge_agender.device.systemd import passes_credentials
 
 UNIT = "edge-agender.service"
 _UNIT_FOLDERS = ("etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
@@ -63,7 +63,7 @@ class Place:
     def with_credentials(self, config: MqttConfig) -> MqttConfig:
         """Return the configuration with the secrets that systemd would hand to the service put in as files."""
         changes: dict[str, object] = {}
-        if config.username and config.password_file is None and "CREDENTIALS_DIRECTORY" not in os.environ:
+        if config.username and config.password_file is None and not passes_credentials():
             changes["password_file"] = self.credential("mqtt-password")
         elif config.password_file:
             changes["password_file"] = self._stored(config.password_file)
@@ -78,4 +78,4 @@ class Place:
         return path
 
     def _service_folder(self) -> Path | None:
-        return self.root / "var/lib/edge-agender" if self.has_unit and "STATE_DIRECTORY" not in os.environ else None
+        return self.root / "var/lib/edge-agender" if self.has_unit and systemd_state() is None else None

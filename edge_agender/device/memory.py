@@ -40,7 +40,7 @@ def library_areas() -> list[Area]:
         return []
 
 
-def drop_start_up_code(areas: Sequence[Area]) -> int:
+def evict_library_pages(areas: Sequence[Area]) -> int:
     """Let go of the pages of what library_areas told; return how many bytes of address space they span.
 
     Nothing can be lost: such a page is the file's, byte for byte, and is read again when it is next touched.
@@ -88,7 +88,7 @@ def _library_maps(smaps: str) -> Iterator[tuple[int, int, dict[str, int]]]:
         yield wanted
 
 
-def share_one_heap() -> bool:
+def limit_malloc_arenas() -> bool:
     """Let all threads allocate from one heap; False where the C library is another. Call it before threads start.
 
     The rest is glibc's own: it learns how large the pictures are and takes them from the heap again and again, where
@@ -100,7 +100,7 @@ def share_one_heap() -> bool:
         return False
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Collect what starting up left behind and return its pages; what stays is not looked through again."""
     gc.collect()
     gc.freeze()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agender.common import strict_json
-from edge_agender.common.files import NotAFileError, open_file, sync_folder
+from edge_agender.common.files import NotAFileError, open_file, replace_file, sync_folder
 from edge_agender.errors import StateError
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class StateFolder:
         path = self._path(name)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(path, text.encode())
+            replace_file(path, text.encode(), 0o600)
         except OSError as error:
             reason = f"{error.strerror}: free some space or correct the folder's owner"
             self._trouble(name, f"{path}: cannot be written: {reason}")
@@ -205,24 +205,6 @@ def _read(path: Path) -> bytes:
     if len(raw) > MAX_BYTES:
         raise ValueError(f"larger than {MAX_BYTES >> 20} MiB")
     return raw
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Whenever the power fails, either the old or the new file is there. A new name: no link there is followed."""
-    partial = path.with_suffix(".part")
-    with suppress(FileNotFoundError):
-        partial.unlink()
-    try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
-    sync_folder(path.parent)
 
 
 def _aside(path: Path) -> Path:

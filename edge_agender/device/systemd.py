@@ -83,6 +83,11 @@ class Notifier:
             logger.debug("the supervisor's socket does not answer: %s", error)
 
 
+def passes_credentials(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether systemd hands secrets to this process itself."""
+    return "CREDENTIALS_DIRECTORY" in environment
+
+
 def credential(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the file of a systemd credential (LoadCredential=), or None where it was not passed."""
     directory = environment.get("CREDENTIALS_DIRECTORY")

@@ -45,11 +45,6 @@ def clip(box: Box, width: int, height: int) -> Box | None:
     return Box(x1, y1, x2, y2) if x2 - x1 >= 1 and y2 - y1 >= 1 else None
 
 
-def scale(box: Box, factor: float) -> Box:
-    """Map a box from one stream's pixels to another's of the same aspect ratio."""
-    return Box(box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor)
-
-
 def square(box: Box, margin: float) -> Box:
     """Return the square round the box's centre whose side is its longer side, widened by `margin` on each side.
 

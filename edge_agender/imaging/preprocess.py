@@ -44,7 +44,7 @@ def resize(image: Picture, size: tuple[int, int]) -> Picture:
     return np.asarray(out, np.uint8)
 
 
-def forget(between: Array, *kept: Array) -> None:
+def wipe(between: Array, *kept: Array) -> None:
     """Overwrite a picture that was only a step on the way, unless it is a view of what is kept: nobody else would."""
     for each in kept:
         if between is each or np.may_share_memory(between, each):
@@ -73,7 +73,7 @@ def small_luma(image_bgr: Picture, size: tuple[int, int]) -> Picture:
     # Shrink first: converting the full picture to grey would cost more than all the rest.
     scaled = resize(image_bgr, size_within(image_bgr.shape[1::-1], size))
     luma = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), np.uint8)
-    forget(scaled, image_bgr)
+    wipe(scaled, image_bgr)
     return luma
 
 
@@ -90,7 +90,7 @@ def letterbox(luma: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
     canvas = np.full((height, width), LETTERBOX_LUMA, np.uint8)
     scaled = resize(luma, fitted)
     canvas[: fitted[1], : fitted[0]] = scaled
-    forget(scaled, luma)
+    wipe(scaled, luma)
     return canvas, factor
 
 
@@ -119,7 +119,7 @@ def crop_face(image_bgr: Picture, box: Box, size: int = 64, margin: float = 0.25
         return scaled.copy() if scaled is inside else scaled
     pad = (top, size - fitted[1] - top, left, size - fitted[0] - left)
     padded = np.asarray(cv2.copyMakeBorder(scaled, *pad, borderType=cv2.BORDER_REPLICATE), np.uint8)
-    forget(scaled, inside)
+    wipe(scaled, inside)
     return padded
 
 
@@ -147,7 +147,7 @@ def align_face(image_bgr: Picture, landmarks: Sequence[tuple[float, float]], siz
         shift, turn = turn @ ((factors - 1) / 2) + shift, turn * factors
     matrix = np.column_stack([turn, shift])
     out = cv2.warpAffine(small, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    forget(small, part)
+    wipe(small, part)
     return np.asarray(out, np.uint8)
 
 

@@ -10,18 +10,17 @@ import hashlib
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from edge_agender.common import safe_yaml
 from edge_agender.device.paths import shipped_folder, user_folder
 from edge_agender.errors import ModelError
 from edge_agender.inference import minisign
 from edge_agender.inference.spec import MAX_MODEL_BYTES, FileSpec, Manifest, ModelSpec
 
 MAX_MANIFEST_BYTES = 256 * 1024
-MAX_DEPTH = 32
 MANIFEST, PUBLISHED = "manifest.yaml", "published.yaml"
 SIGNED = ".minisig"
 
@@ -62,7 +61,7 @@ def _read(path: Path, limit_bytes: int, what: str) -> bytes | None:
 def parse_manifest(raw: bytes, origin: str) -> Manifest:
     """Return the manifest in a YAML text; raise ModelError, one line, where it is none."""
     try:
-        data = _safe_yaml(raw.decode("utf-8"))
+        data = safe_yaml.load(raw.decode("utf-8"))
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ModelError(f"{origin}: not a YAML manifest: {' '.join(str(error).split())[:200]}") from None
     try:
@@ -143,27 +142,3 @@ def verify(data: bytes, file: FileSpec, origin: str) -> None:
         raise ModelError(
             f"{origin}: SHA-256 is {digest[:12]}..., the manifest says {file.sha256[:12]}...: not this file"
         )
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML, read by libyaml where there is one, without duplicate keys: the second would win unseen."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        # What is no mapping, in spite of its tag, is refused below.
-        keys = [str(key.value) for key, _ in (node.value if isinstance(node, yaml.MappingNode) else ())]
-        twice = {key for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {', '.join(sorted(twice))} is given twice")
-        return dict(super().construct_mapping(node, deep))
-
-
-def _safe_yaml(text: str) -> Any:
-    # By the events alone: an alias bomb explodes, and depth overflows libyaml's stack, only when objects are made.
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("aliases (*name) are not allowed in a manifest")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise ValueError(f"more than {MAX_DEPTH} levels deep")
-    return yaml.load(text, Loader=_Loader)

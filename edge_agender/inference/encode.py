@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from edge_agender.imaging.frame import Array, Picture
-from edge_agender.imaging.preprocess import forget, resize
+from edge_agender.imaging.preprocess import resize, wipe
 from edge_agender.inference.spec import InputSpec
 
 
@@ -14,9 +14,9 @@ def picture_values(picture: Picture, spec: InputSpec) -> Array:
     """Return a B, G, R or grey picture as float32 values (height, width, channels), scaled as the network wants."""
     sized = pixels(picture, spec)
     plain = sized.astype(np.float32)
-    forget(sized, picture)
+    wipe(sized, picture)
     values = scaled(plain, spec)
-    forget(plain, values)
+    wipe(plain, values)
     return values
 
 
@@ -26,7 +26,7 @@ def pixels(picture: Picture, spec: InputSpec) -> Picture:
         return picture
     sized = picture if picture.shape[1::-1] == spec.size else resize(picture, spec.size)
     coloured = in_colour(sized, spec.colour)
-    forget(sized, picture, coloured)
+    wipe(sized, picture, coloured)
     return coloured
 
 

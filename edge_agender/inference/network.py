@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_agender.errors import ModelError
 from edge_agender.imaging.frame import Array, Picture
-from edge_agender.imaging.preprocess import forget
+from edge_agender.imaging.preprocess import wipe
 from edge_agender.inference.catalogue import read_verified
 from edge_agender.inference.dnn import DnnNetwork
 from edge_agender.inference.encode import as_tensor, picture_values, pixels, scaled
@@ -46,7 +46,7 @@ class TfliteRunner:
             return _run_once(self._network, quantized(picture, self._spec, self._network.input), "nhwc")
         values = pixels(picture, self._spec)
         outputs = self._network.feed(partial(self._encode, values))
-        forget(values, picture)
+        wipe(values, picture)
         return outputs
 
 
@@ -67,7 +67,7 @@ def _run_once(network: Network | DnnNetwork, value: Array, layout: str) -> dict[
     """Run over (h, w, c) values in the network's own type, and overwrite them."""
     tensor = as_tensor(value, layout)
     outputs = network.run(tensor)
-    forget(value, tensor)
+    wipe(value, tensor)
     tensor.fill(0)
     return outputs
 
@@ -82,7 +82,7 @@ def quantized(picture: Picture, spec: InputSpec, tensor: Tensor) -> Array:
     """Return a picture as the network stores its input, where that depends on the picture as a whole."""
     values = picture_values(picture, spec)
     stored = quantize(values, tensor)
-    forget(values, picture, stored)
+    wipe(values, picture, stored)
     return stored
 
 

@@ -160,7 +160,7 @@ class Outputs(Part):
         return {part.tensor for part in parts if part and part.tensor}
 
 
-class Detection(Part):
+class DetectionSpec(Part):
     """How a detector's output says boxes, and from which score on.
 
     `score_threshold` makes a face; `keep_threshold`, a lower one, is enough to go on following somebody.
@@ -177,7 +177,7 @@ class Detection(Part):
     strides: Annotated[tuple[Annotated[int, Field(ge=1, le=256)], ...], Field(max_length=8)] = ()
 
     @model_validator(mode="after")
-    def complete(self) -> Detection:
+    def complete(self) -> DetectionSpec:
         if (self.decode == "distances") != bool(self.strides):
             raise ValueError("decode: distances comes with strides:, res10 without")
         return self
@@ -220,7 +220,7 @@ class ModelSpec(Part):
     multiply_adds: Annotated[int, Field(gt=0)] | None = None
     input: InputSpec
     networks: Annotated[tuple[NetworkSpec, ...], Field(min_length=1, max_length=4)]
-    detection: Detection | None = None
+    detection: DetectionSpec | None = None
     sources: Annotated[tuple[SourceFile, ...], Field(max_length=8)] = ()
     name: str = ""
     folder: Path = Path()

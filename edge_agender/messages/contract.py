@@ -19,7 +19,7 @@ Device = Annotated[str, Field(description="The configured name; also the second 
 BootId = Annotated[str, Field(description="Random, new with each start of the process.", min_length=8)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
-Sequence = Annotated[
+SequenceNumber = Annotated[
     int, Field(ge=0, description="Rises by one with each message of this kind from this boot_id; a gap is a loss.")
 ]
 Historical = Annotated[
@@ -70,7 +70,7 @@ class FramePayload(TypedDict):
     version: Literal[1]
     device: Device
     boot_id: BootId
-    sequence: Sequence
+    sequence: SequenceNumber
     captured: Annotated[Utc, Field(description="When the frame was taken. UTC, ISO 8601.")]
     audience: AudiencePayload
     faces: Annotated[list[FacePayload], Field(description="One entry a person, by age; not the same order in each.")]
@@ -95,7 +95,7 @@ class HealthPayload(TypedDict):
     version: Literal[1]
     device: Device
     boot_id: BootId
-    sequence: Sequence
+    sequence: SequenceNumber
     sent: Utc
     uptime_s: Seconds
     fps: Annotated[float | None, Field(ge=0, description="Processed frames a second.")]
@@ -153,7 +153,7 @@ class ViewerPayload(TypedDict):
     version: Literal[1]
     device: Device
     boot_id: BootId
-    sequence: Sequence
+    sequence: SequenceNumber
     historical: Historical
     start: Annotated[Utc, Field(description="When it was first seen, rounded down to the minute. UTC, ISO 8601.")]
     dwell_s: Annotated[float, Field(ge=0, description="From the first to the last detection.")]
@@ -230,7 +230,7 @@ class WindowPayload(TypedDict):
     version: Literal[1]
     device: Device
     boot_id: BootId
-    sequence: Sequence
+    sequence: SequenceNumber
     historical: Historical
     number: Annotated[
         int,

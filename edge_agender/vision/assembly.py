@@ -9,7 +9,7 @@ from edge_agender.config.settings import DETECTOR_MODELS, Config, DetectorConfig
 from edge_agender.inference.catalogue import Catalogue
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.vision.detectors import open_detector
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 from edge_agender.vision.gating import Cadence
 from edge_agender.vision.pipeline import Detector, Pipeline
 from edge_agender.vision.tracking.tracker import Tracker
@@ -41,9 +41,9 @@ def configured_detector(config: DetectorConfig, catalogue: Catalogue | None = No
     return open_detector(config, detector_model(config, catalogue or Catalogue()))
 
 
-def configured_estimator(config: EstimatorConfig, catalogue: Catalogue | None = None) -> Estimator:
+def configured_estimator(config: EstimatorConfig, catalogue: Catalogue | None = None) -> ModelEstimator:
     """Return the estimator of a configuration; raise ModelError where it cannot run."""
-    return Estimator((catalogue or Catalogue()).find(config.model), config.threads)
+    return ModelEstimator((catalogue or Catalogue()).find(config.model), config.threads)
 
 
 def detector_model(config: DetectorConfig, catalogue: Catalogue) -> ModelSpec | None:

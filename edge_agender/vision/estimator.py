@@ -24,13 +24,13 @@ from edge_agender.vision import decode
 from edge_agender.vision.faces import Estimate
 
 # A network's outputs by name, each flat.
-Numbers: TypeAlias = Mapping[str, Sequence[float]]
+TensorValues: TypeAlias = Mapping[str, Sequence[float]]
 
 # Beyond what anybody has reached: a regression may overshoot, a reader of the message may not.
 MAX_YEARS = 116.0
 
 
-class Estimator:
+class ModelEstimator:
     """Age and gender of face crops (crop_px, crop_px, 3), B, G, R, cut as pipeline.cut does it."""
 
     def __init__(self, spec: ModelSpec, threads: int = 1) -> None:
@@ -60,12 +60,12 @@ class Estimator:
         return [read_estimate(each) for each in answers]
 
 
-def _plain(outputs: Mapping[str, Array]) -> Numbers:
+def _plain(outputs: Mapping[str, Array]) -> TensorValues:
     """A few numbers each: as floats they are read ten times as fast as from arrays."""
     return {name: array.ravel().tolist() for name, array in outputs.items()}
 
 
-def read_estimate(answers: Sequence[tuple[Outputs, Numbers]]) -> Estimate | None:
+def read_estimate(answers: Sequence[tuple[Outputs, TensorValues]]) -> Estimate | None:
     """Return what the networks' outputs say together; None where the age or the gender is no finite number."""
     years, years_sd, p_female = float("nan"), float("nan"), float("nan")
     for outputs, tensors in answers:
@@ -82,7 +82,7 @@ def read_estimate(answers: Sequence[tuple[Outputs, Numbers]]) -> Estimate | None
     return Estimate(min(max(years, 0.0), MAX_YEARS), years_sd if math.isfinite(years_sd) else float("nan"), p_female)
 
 
-def read_age(tensors: Numbers, spec: AgeOutput) -> tuple[float, float]:
+def read_age(tensors: TensorValues, spec: AgeOutput) -> tuple[float, float]:
     """Return years and, where the network says a distribution, its standard deviation; NaN else."""
     values = _values(tensors, spec)
     if spec.decode == "years":
@@ -93,7 +93,7 @@ def read_age(tensors: Numbers, spec: AgeOutput) -> tuple[float, float]:
     return decode.expectation(decode.softmax(values) if spec.softmax else values, years)
 
 
-def read_stages(tensors: Numbers, spec: StagewiseOutput) -> tuple[float, float]:
+def read_stages(tensors: TensorValues, spec: StagewiseOutput) -> tuple[float, float]:
     """Return years and their deviation from SSR-Net's stages."""
     values = _values(tensors, spec)
     _expect(values, spec.count, spec.tensor)
@@ -109,7 +109,7 @@ def read_stages(tensors: Numbers, spec: StagewiseOutput) -> tuple[float, float]:
     )
 
 
-def read_deviation(tensors: Numbers, spec: DeviationOutput) -> float:
+def read_deviation(tensors: TensorValues, spec: DeviationOutput) -> float:
     """Return one standard deviation of the age, in years."""
     values = _values(tensors, spec)
     _expect(values, 1, spec.tensor)
@@ -117,7 +117,7 @@ def read_deviation(tensors: Numbers, spec: DeviationOutput) -> float:
     return math.exp(0.5 * min(value, 20.0)) if spec.decode == "log_variance" else max(value, 0.0)
 
 
-def read_gender(tensors: Numbers, spec: GenderOutput) -> float:
+def read_gender(tensors: TensorValues, spec: GenderOutput) -> float:
     """Return the probability of female."""
     values = _values(tensors, spec)
     if spec.decode == "two":
@@ -128,12 +128,12 @@ def read_gender(tensors: Numbers, spec: GenderOutput) -> float:
     return rising if spec.rises_to == "female" else 1.0 - rising
 
 
-def _values(tensors: Numbers, spec: OutputSpec) -> Sequence[float]:
+def _values(tensors: TensorValues, spec: OutputSpec) -> Sequence[float]:
     values = _find(tensors, spec.tensor)
     return values[slice(*spec.columns)] if spec.columns else values
 
 
-def _find(tensors: Numbers, name: str | None) -> Sequence[float]:
+def _find(tensors: TensorValues, name: str | None) -> Sequence[float]:
     if name is None and len(tensors) == 1:
         return next(iter(tensors.values()))
     if name is None or name not in tensors:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_agender.config.settings import GatingConfig
 from edge_agender.imaging.frame import Picture
-from edge_agender.imaging.preprocess import forget, resize
+from edge_agender.imaging.preprocess import resize, wipe
 
 # Blocks of 8x8 pixels of a 320x240 picture: a walking head of 16 px changes at least two of them.
 GRID = (40, 30)
@@ -33,7 +33,7 @@ class MotionGate:
         """Compare a luma picture (h, w) with the background and let the background follow it."""
         means = resize(small, GRID)
         grid = means.astype(np.float32)
-        forget(means, small)
+        wipe(means, small)
         background = self._background
         if background is None:
             self._background, self._last_s = grid, now_s

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge_agender.common.timing import Laps, StageTimes
+from edge_agender.common.timing import StageTimer, StageTimes
 from edge_agender.imaging.frame import Frame, Picture
 from edge_agender.imaging.geometry import Box
 from edge_agender.imaging.preprocess import align_face, crop_face, mirrored
@@ -16,18 +16,6 @@ from edge_agender.vision.frontalness import face_lumas, frontalness
 from edge_agender.vision.gating import Cadence
 from edge_agender.vision.quality import detail, sharpness
 from edge_agender.vision.tracking.tracker import Track, Tracker
-
-
-class Source(Protocol):
-    """Yields frames. A live one loses what nobody takes in time; another waits."""
-
-    live: bool
-
-    def read(self) -> Frame | None:
-        """Block until the next frame; None at the end. Raises CameraError, MediaError or StalledError."""
-
-    def close(self) -> None:
-        """Give the device back; may be called twice."""
 
 
 class Detector(Protocol):
@@ -129,11 +117,11 @@ class Pipeline:
         """Faces that are followed and not believed yet: in no observation."""
         return tuple([track.face() for track in self._tracker.unsure])
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Everybody's visit is over, as when the camera closes."""
-        self._tracker.forget()
+        self._tracker.reset()
 
-    def _search(self, frame: Frame, laps: Laps) -> Sequence[Track]:
+    def _search(self, frame: Frame, laps: StageTimer) -> Sequence[Track]:
         detections = self._detector.detect(frame)
         laps.lap("detect")
         self.work.searches += 1
@@ -144,7 +132,7 @@ class Pipeline:
             self._look_at(frame, seen, laps)
         return tracks
 
-    def _look_at(self, frame: Frame, seen: Sequence[Track], laps: Laps) -> None:
+    def _look_at(self, frame: Frame, seen: Sequence[Track], laps: StageTimer) -> None:
         """Crop the faces just found, learn from the crops, and overwrite them."""
         crops = [cut(frame.full, track.found, track.landmarks, self._estimator) for track in seen]
         laps.lap("crop")

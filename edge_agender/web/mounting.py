@@ -13,7 +13,7 @@ Judgement: TypeAlias = tuple[Verdict, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AimLimits:
     """Where the rules draw their lines; docs/mount.md explains each."""
 
     min_face_px: float = 24.0
@@ -35,10 +35,10 @@ class Rule:
     advice: str
 
 
-def check(faces: Sequence[AimFace], limits: Limits | None = None) -> tuple[Rule, ...]:
+def check(faces: Sequence[AimFace], limits: AimLimits | None = None) -> tuple[Rule, ...]:
     """Return every rule's outcome; all are "unknown" while nobody is in view."""
-    limits = limits or Limits()
-    rules: dict[str, Callable[[Sequence[AimFace], Limits], Judgement]] = {
+    limits = limits or AimLimits()
+    rules: dict[str, Callable[[Sequence[AimFace], AimLimits], Judgement]] = {
         "size": _size,
         "tilt": _tilt,
         "frame": _frame,
@@ -50,9 +50,9 @@ def check(faces: Sequence[AimFace], limits: Limits | None = None) -> tuple[Rule,
     return tuple(Rule(name, *(rule(faces, limits) if faces else nobody)) for name, rule in rules.items())
 
 
-def grade(face: AimFace, limits: Limits | None = None) -> dict[str, Verdict]:
+def grade(face: AimFace, limits: AimLimits | None = None) -> dict[str, Verdict]:
     """Return how good one face's size, light and sharpness are: what its outlines show."""
-    limits = limits or Limits()
+    limits = limits or AimLimits()
     return {
         "size": _size([face], limits)[0],
         "light": _light([face], limits)[0],
@@ -60,7 +60,7 @@ def grade(face: AimFace, limits: Limits | None = None) -> dict[str, Verdict]:
     }
 
 
-def _size(faces: Sequence[AimFace], limits: Limits) -> Judgement:
+def _size(faces: Sequence[AimFace], limits: AimLimits) -> Judgement:
     smallest = min(face.size_px for face in faces)
     if smallest < limits.min_face_px:
         return "failure", f"A face of {smallest:.0f} pixels is too small: move the camera nearer, or zoom in."
@@ -69,7 +69,7 @@ def _size(faces: Sequence[AimFace], limits: Limits) -> Judgement:
     return "ok", f"The smallest face has {smallest:.0f} pixels."
 
 
-def _tilt(faces: Sequence[AimFace], limits: Limits) -> Judgement:
+def _tilt(faces: Sequence[AimFace], limits: AimLimits) -> Judgement:
     middle = sum(face.top + face.height / 2 for face in faces) / len(faces)
     if middle < limits.highest:
         return "failure", "The faces are at the upper edge: tilt the camera up."
@@ -78,7 +78,7 @@ def _tilt(faces: Sequence[AimFace], limits: Limits) -> Judgement:
     return "ok", "The faces are at a good height in the picture."
 
 
-def _frame(faces: Sequence[AimFace], limits: Limits) -> Judgement:
+def _frame(faces: Sequence[AimFace], limits: AimLimits) -> Judgement:
     cut = sum(_is_cut(face, limits.edge) for face in faces)
     if cut:
         return "warning", f"{cut} of {len(faces)} faces are cut by the edge: turn the camera, or step further away."
@@ -89,7 +89,7 @@ def _is_cut(face: AimFace, edge: float) -> bool:
     return min(face.left, face.top) < edge or max(face.left + face.width, face.top + face.height) > 1 - edge
 
 
-def _height(faces: Sequence[AimFace], limits: Limits) -> Judgement:
+def _height(faces: Sequence[AimFace], limits: AimLimits) -> Judgement:
     looks = [face.looking for face in faces if face.looking is not None]
     if not looks:
         return "unknown", "Whether faces look this way is not measured."
@@ -98,7 +98,7 @@ def _height(faces: Sequence[AimFace], limits: Limits) -> Judgement:
     return "ok", f"{sum(looks)} of {len(looks)} faces point at the camera."
 
 
-def _light(faces: Sequence[AimFace], limits: Limits) -> Judgement:
+def _light(faces: Sequence[AimFace], limits: AimLimits) -> Judgement:
     lights = [face.light for face in faces]
     if min(lights) < limits.darkest:
         return "warning", "A face is too dark: add light from the front, or keep windows out of the picture."
@@ -107,7 +107,7 @@ def _light(faces: Sequence[AimFace], limits: Limits) -> Judgement:
     return "ok", "The faces are well lit."
 
 
-def _sharpness(faces: Sequence[AimFace], limits: Limits) -> Judgement:
+def _sharpness(faces: Sequence[AimFace], limits: AimLimits) -> Judgement:
     if min(face.sharpness for face in faces) < limits.min_sharpness:
         return "warning", "A face is blurred: clean the lens, focus, or add light so that the exposure gets shorter."
     return "ok", "The faces are sharp."

@@ -13,7 +13,7 @@ import yaml
 from edge_agender.audience.measures import Content
 from edge_agender.config.load import apply_overrides, parse_yaml, validate
 from edge_agender.config.settings import Config
-from edge_agender.delivery.inbox import MOST_WAITING, Announce, Orders
+from edge_agender.delivery.inbox import MOST_WAITING, Announce, Inbox
 from edge_agender.errors import ConfigError, ModelError
 from edge_agender.inference.catalogue import parse_manifest
 
@@ -57,12 +57,12 @@ def config(data: bytes) -> None:
 
 def commands(data: bytes) -> None:
     """No message raises or leaves anything but well-formed orders, and no more of them than are bounded."""
-    orders = Orders()
+    inbox = Inbox()
     for payload in (data, *data.split(b"\n")):
-        orders.enabled("d/enabled/set", payload)
-        orders.content("d/content", payload)
-        orders.birth("homeassistant/status", payload)
-    left = orders.drain()
+        inbox.enabled("d/enabled/set", payload)
+        inbox.content("d/content", payload)
+        inbox.birth("homeassistant/status", payload)
+    left = inbox.drain()
     assert len(left) <= MOST_WAITING + 1
     for order in left:
         assert isinstance(order, bool | Content | Announce)

@@ -18,7 +18,7 @@ def test_the_latest_frame_wins_and_the_one_before_is_released_and_counted() -> N
         assert slot.put(frame(sequence, released), wait=False)
     taken = slot.take(0)
     assert taken is not None
-    assert (taken.sequence, released, slot.captured, slot.dropped) == (2, [0, 1], 3, 2)
+    assert (taken.sequence, released, slot.counts.captured, slot.counts.dropped) == (2, [0, 1], 3, 2)
 
 
 def test_a_source_that_waits_loses_nothing() -> None:
@@ -28,7 +28,7 @@ def test_a_source_that_waits_loses_nothing() -> None:
     taken = [slot.take(60) for _ in range(20)]
     writer.join(60)
     assert [f.sequence for f in taken if f] == list(range(20))
-    assert slot.dropped == 0
+    assert slot.counts.dropped == 0
 
 
 def test_close_wakes_the_waiting_and_keeps_the_last_frame() -> None:

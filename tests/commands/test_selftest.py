@@ -1,5 +1,5 @@
 from edge_agender.capture.sources.crowd import DemoPerson
-from edge_agender.commands.selftest import Tally, run_selftest
+from edge_agender.commands.selftest import Comparison, run_selftest
 from edge_agender.config.load import load
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Estimate, Face
@@ -23,15 +23,17 @@ def seen(boxes: list[Box], estimate: Estimate) -> Observation:
 
 def test_a_broken_installation_fails_each_check() -> None:
     here, elsewhere = Box(0, 0, 100, 100), Box(300, 300, 400, 400)
-    tally = Tally()
-    tally.add([person(1, here), person(2, Box(500, 0, 600, 100))], seen([here, elsewhere], Estimate(70.0, 5.0, 0.1)))
-    found, extra, gender, age = tally.checks()
+    comparison = Comparison()
+    comparison.add(
+        [person(1, here), person(2, Box(500, 0, 600, 100))], seen([here, elsewhere], Estimate(70.0, 5.0, 0.1))
+    )
+    found, extra, gender, age = comparison.checks()
     assert (found.value, extra.value, gender.value, age.value) == (0.5, 0.5, 0.0, 40.0)
     assert not any(check.passed for check in (found, extra, gender, age))
 
 
 def test_nothing_seen_is_a_failure_and_no_crash() -> None:
-    tally = Tally()
-    tally.add([person(1, Box(0, 0, 100, 100))], seen([], Estimate(30.0, 5.0, 0.9)))
-    assert not tally.checks()[0].passed
-    assert not tally.checks()[3].passed
+    comparison = Comparison()
+    comparison.add([person(1, Box(0, 0, 100, 100))], seen([], Estimate(30.0, 5.0, 0.9)))
+    assert not comparison.checks()[0].passed
+    assert not comparison.checks()[3].passed

@@ -80,10 +80,13 @@ def test_check_says_what_is_wrong_without_the_password(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("{kind: demo}", ["still: broker 127.0.0.1:1"]),
+        ("{kind: demo}", ["DEBUG edge_agender.delivery.mqtt.publisher: broker 127.0.0.1:1"]),
         (
             STREAM,
-            ["still: broker 127.0.0.1:1", "DEBUG edge_agender.capture.sources.reconnect: http://127.0.0.1: "],
+            [
+                "DEBUG edge_agender.delivery.mqtt.publisher: broker 127.0.0.1:1",
+                "DEBUG edge_agender.capture.sources.reconnect: http://127.0.0.1: ",
+            ],
         ),
     ],
     ids=["demo", "stream"],

@@ -17,9 +17,9 @@ import pytest
 from edge_agender.audience.measures import Content
 from edge_agender.capture.thread import Capture
 from edge_agender.config.load import load
-from edge_agender.daemon import engine as module
+from edge_agender.daemon import camera
 from edge_agender.daemon.engine import Engine
-from edge_agender.delivery.inbox import Orders
+from edge_agender.delivery.inbox import Inbox
 from edge_agender.device.state import StateFolder
 from edge_agender.device.switch import Switch
 from edge_agender.errors import ConfigError, MediaError, ModelError
@@ -68,11 +68,11 @@ class Memory:
 
 
 @contextmanager
-def engine_on(tmp_path: Path, *options: str, until_end: bool = True) -> Iterator[tuple[Engine, Memory, Orders]]:
+def engine_on(tmp_path: Path, *options: str, until_end: bool = True) -> Iterator[tuple[Engine, Memory, Inbox]]:
     config = load(None, [*DEMO, "schedule.off_file=null", "window.length_s=86400", *options])
-    sink, orders = Memory(), Orders()
-    with Engine(config, sink, sender_of(config), StateFolder(tmp_path), orders, until_end=until_end) as engine:
-        yield engine, sink, orders
+    sink, inbox = Memory(), Inbox()
+    with Engine(config, sink, sender_of(config), StateFolder(tmp_path), inbox, until_end=until_end) as engine:
+        yield engine, sink, inbox
 
 
 def run(engine: Engine, until: Callable[[], bool] = lambda: False, limit_s: float = 120.0) -> None:
@@ -88,14 +88,14 @@ def test_a_frame_is_given_back_whatever_becomes_of_it(tmp_path: Path, monkeypatc
         raise RuntimeError("no")
 
     with engine_on(tmp_path) as (engine, sink, _):
-        assert engine.capture
-        take = engine.capture.slot.take
+        assert engine.camera.capture
+        take = engine.camera.capture.slot.take
 
         def watched(timeout_s: float) -> Frame | None:
             frame = take(timeout_s)
             return frame and replace(frame, release=lambda: given_back.append(len(sink.messages)))
 
-        monkeypatch.setattr(engine.capture.slot, "take", watched)
+        monkeypatch.setattr(engine.camera.capture.slot, "take", watched)
         run(engine, lambda: len(given_back) == 2)
         assert given_back[0] > 0, "it was given back before its message was out"
         monkeypatch.setattr(engine.pipeline, "process", broken)
@@ -112,7 +112,7 @@ def test_every_processed_frame_of_a_recording_is_a_valid_message(tmp_path: Path)
     assert len(frames) == 80
     assert [frame["sequence"] for frame in frames] == list(range(80))
     assert max(frame["audience"]["count"] for frame in frames) >= 2
-    assert engine.dropped == 0
+    assert engine.camera.counts.dropped == 0
 
 
 def test_the_level_decides_which_kinds_exist(tmp_path: Path) -> None:
@@ -127,15 +127,15 @@ def test_the_level_decides_which_kinds_exist(tmp_path: Path) -> None:
 
 
 def test_switching_off_closes_the_camera_and_says_so(tmp_path: Path) -> None:
-    with engine_on(tmp_path, until_end=False) as (engine, sink, orders):
-        run(engine, until=lambda: engine.captured > 5)
-        orders.enabled("enabled/set", b"off")
-        run(engine, until=lambda: engine.capture is None)
-        captured = engine.captured
+    with engine_on(tmp_path, until_end=False) as (engine, sink, inbox):
+        run(engine, until=lambda: engine.camera.counts.captured > 5)
+        inbox.enabled("enabled/set", b"off")
+        run(engine, until=lambda: engine.camera.capture is None)
+        captured = engine.camera.counts.captured
         engine.step()
-        assert engine.captured == captured
-        orders.enabled("enabled/set", b"on")
-        run(engine, until=lambda: engine.captured > captured)
+        assert engine.camera.counts.captured == captured
+        inbox.enabled("enabled/set", b"on")
+        run(engine, until=lambda: engine.camera.counts.captured > captured)
     assert [(m["enabled"], m["measuring"]) for m in sink.kind("enabled")] == [
         (True, True),
         (False, False),
@@ -145,32 +145,32 @@ def test_switching_off_closes_the_camera_and_says_so(tmp_path: Path) -> None:
 
 def test_who_is_there_when_it_is_switched_off_is_not_counted_again_when_it_is_on(tmp_path: Path) -> None:
     options = ("source.demo.stay=true", "source.demo.people=2", "privacy.level=viewer")
-    with engine_on(tmp_path, *options, until_end=False) as (engine, sink, orders):
+    with engine_on(tmp_path, *options, until_end=False) as (engine, sink, inbox):
 
         def visits_of(frames: int) -> list[dict[str, Any]]:
             """Switch on, look at that many frames and more, switch off; return who has been there."""
-            told, opened_at = len(sink.kind("viewer")), engine.captured
-            orders.enabled("enabled/set", b"on")
-            run(engine, until=lambda: engine.captured > opened_at + frames)
-            orders.enabled("enabled/set", b"off")
-            run(engine, until=lambda: engine.capture is None)
+            told, opened_at = len(sink.kind("viewer")), engine.camera.counts.captured
+            inbox.enabled("enabled/set", b"on")
+            run(engine, until=lambda: engine.camera.counts.captured > opened_at + frames)
+            inbox.enabled("enabled/set", b"off")
+            run(engine, until=lambda: engine.camera.capture is None)
             return sink.kind("viewer")[told:]
 
         assert visits_of(200)
-        before = engine.captured
+        before = engine.camera.counts.captured
         again = visits_of(30)
         assert again
         # They stand there all the time, but nobody saw them while the camera was closed.
-        assert all(visit["dwell_s"] <= (engine.captured - before) / 10 for visit in again)
+        assert all(visit["dwell_s"] <= (engine.camera.counts.captured - before) / 10 for visit in again)
 
 
 def test_the_switch_survives_a_restart(tmp_path: Path) -> None:
-    with engine_on(tmp_path, until_end=False) as (engine, _, orders):
-        orders.enabled("enabled/set", b'{"enabled": false}')
-        run(engine, until=lambda: engine.capture is None)
+    with engine_on(tmp_path, until_end=False) as (engine, _, inbox):
+        inbox.enabled("enabled/set", b'{"enabled": false}')
+        run(engine, until=lambda: engine.camera.capture is None)
     with engine_on(tmp_path, until_end=False) as (engine, sink, _):
         engine.step()
-        assert engine.captured == 0
+        assert engine.camera.counts.captured == 0
     assert [m["reason"] for m in sink.kind("enabled")] == ["command"]
 
 
@@ -179,19 +179,19 @@ def test_a_local_file_closes_the_camera(tmp_path: Path) -> None:
     off.touch()
     with engine_on(tmp_path, f"schedule.off_file={off}", until_end=False) as (engine, sink, _):
         engine.step()
-        assert engine.capture is None
+        assert engine.camera.capture is None
     assert [m["reason"] for m in sink.kind("enabled")] == ["file"]
 
 
 def test_open_windows_are_completed_by_the_next_process(tmp_path: Path) -> None:
-    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=86400") as (engine, _, _orders):
+    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=86400") as (engine, _, _inbox):
         run(engine)
     saved = json.loads((tmp_path / "windows.json").read_text())
     assert saved["open"]
     with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=60", until_end=True) as (
         engine,
         sink,
-        _orders,
+        _inbox,
     ):
         engine.step()
     assert sum(window["length_s"] == 86400 for window in sink.kind("window")) == 1
@@ -206,66 +206,66 @@ def test_a_damaged_state_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_damaged_switch_keeps_the_camera_closed(tmp_path: Path) -> None:
     (tmp_path / "enabled.json").write_text("{not json")
-    with engine_on(tmp_path, until_end=False) as (engine, sink, orders):
+    with engine_on(tmp_path, until_end=False) as (engine, sink, inbox):
         engine.step()
-        assert engine.capture is None
-        orders.enabled("enabled/set", b"on")
-        run(engine, until=lambda: engine.captured > 0)
+        assert engine.camera.capture is None
+        inbox.enabled("enabled/set", b"on")
+        run(engine, until=lambda: engine.camera.counts.captured > 0)
     assert [m["measuring"] for m in sink.kind("enabled")] == [False, True]
 
 
 def test_a_pin_that_is_not_there_refuses_the_reload_and_changes_nothing(tmp_path: Path) -> None:
     off = tmp_path / "off"
-    with engine_on(tmp_path, f"schedule.off_file={off}", until_end=False) as (engine, _, _orders):
+    with engine_on(tmp_path, f"schedule.off_file={off}", until_end=False) as (engine, _, _inbox):
         with pytest.raises(ConfigError, match="off_pin"):
             engine.reconfigure(load(None, [*DEMO, "schedule.off_pin=3", "schedule.off_pin_chip=/none"]))
         off.touch()
-        engine._switch_due_s = 0.0
+        engine.camera.look_again()
         engine.step()
-        assert engine.capture is None
+        assert engine.camera.capture is None
 
 
 def test_a_new_configuration_takes_over_without_a_gap_in_the_sequence(tmp_path: Path) -> None:
     with engine_on(tmp_path, "publish.idle_s=0", until_end=False) as (engine, sink, _):
-        run(engine, until=lambda: engine.captured > 5)
+        run(engine, until=lambda: engine.camera.counts.captured > 5)
         engine.reconfigure(load(None, [*DEMO, "schedule.off_file=null", "publish.idle_s=0", "source.demo.people=1"]))
-        captured = engine.captured
-        run(engine, until=lambda: engine.captured > captured + 5)
+        captured = engine.camera.counts.captured
+        run(engine, until=lambda: engine.camera.counts.captured > captured + 5)
     sequences = [frame["sequence"] for frame in sink.kind("frame")]
     assert sequences == list(range(len(sequences)))
 
 
 def test_a_source_that_does_not_open_refuses_the_reload_and_the_old_one_goes_on(tmp_path: Path) -> None:
     off = tmp_path / "off"
-    with engine_on(tmp_path, until_end=False) as (engine, _, _orders):
-        run(engine, until=lambda: engine.captured > 3)
+    with engine_on(tmp_path, until_end=False) as (engine, _, _inbox):
+        run(engine, until=lambda: engine.camera.counts.captured > 3)
         wanted = ["source.kind=opencv", "source.opencv.uri=/none.mp4", f"schedule.off_file={off}"]
         with pytest.raises(MediaError, match="no such file"):
             engine.reconfigure(load(None, [*DEMO, *wanted]))
         off.touch()  # belongs to what was refused
-        captured = engine.captured
-        engine._switch_due_s = 0.0
-        run(engine, until=lambda: engine.captured > captured + 3)
+        captured = engine.camera.counts.captured
+        engine.camera.look_again()
+        run(engine, until=lambda: engine.camera.counts.captured > captured + 3)
         assert engine.config.source.kind == "demo"
 
 
 def test_a_new_source_stays_closed_where_the_new_schedule_says_so(tmp_path: Path) -> None:
     off = tmp_path / "off"
     off.touch()
-    with engine_on(tmp_path, until_end=False) as (engine, sink, _orders):
-        run(engine, until=lambda: engine.captured > 3)
+    with engine_on(tmp_path, until_end=False) as (engine, sink, _inbox):
+        run(engine, until=lambda: engine.camera.counts.captured > 3)
         engine.reconfigure(load(None, [*DEMO, "source.demo.people=1", f"schedule.off_file={off}"]))
-        assert engine.capture is None
+        assert engine.camera.capture is None
         engine.step()
-        assert engine.capture is None
+        assert engine.camera.capture is None
     assert [(m["measuring"], m["reason"]) for m in sink.kind("enabled")] == [(True, "on"), (False, "file")]
 
 
 def test_pictures_are_looked_at_once_also_when_a_reload_brings_them(tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), np.full((48, 64, 3), 99, np.uint8))
-    with engine_on(tmp_path / "state", until_end=False) as (engine, _, _orders):
-        run(engine, until=lambda: engine.captured > 3)
+    with engine_on(tmp_path / "state", until_end=False) as (engine, _, _inbox):
+        run(engine, until=lambda: engine.camera.counts.captured > 3)
         images = ["source.kind=images", f"source.images.paths=[{picture}]", "schedule.off_file=null"]
         engine.reconfigure(load(None, [*DEMO, *images, "window.length_s=86400"]))
         run(engine)  # it ends
@@ -275,17 +275,17 @@ def test_pictures_are_looked_at_once_also_when_a_reload_brings_them(tmp_path: Pa
 
 def test_people_are_found_in_every_round_of_a_recording(tmp_path: Path) -> None:
     options = ["source.demo.duration_s=8", "privacy.level=viewer"]
-    with engine_on(tmp_path, *options, until_end=False) as (engine, _, _orders):
-        run(engine, until=lambda: engine.captured > 80)
+    with engine_on(tmp_path, *options, until_end=False) as (engine, _, _inbox):
+        run(engine, until=lambda: engine.camera.counts.captured > 80)
         searches = engine.pipeline.work.searches
-        run(engine, until=lambda: engine.captured > 160)
+        run(engine, until=lambda: engine.camera.counts.captured > 160)
         assert engine.pipeline.work.searches > 1.5 * searches
 
 
 def test_what_fails_while_it_opens_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Capture] = []
     closed: list[Switch] = []
-    monkeypatch.setattr(module, "Capture", lambda *a, **b: opened.append(Capture(*a, **b)) or opened[-1])
+    monkeypatch.setattr(camera, "Capture", lambda *a, **b: opened.append(Capture(*a, **b)) or opened[-1])
     monkeypatch.setattr(Switch, "close", lambda self: closed.append(self))
     with pytest.raises(ModelError), engine_on(tmp_path, "estimator.model=none", until_end=False):
         pass
@@ -294,12 +294,12 @@ def test_what_fails_while_it_opens_leaves_nothing_open(tmp_path: Path, monkeypat
 
 
 def test_what_cannot_change_while_running_is_refused_and_the_old_stays(tmp_path: Path) -> None:
-    with engine_on(tmp_path, until_end=False) as (engine, _, _orders):
+    with engine_on(tmp_path, until_end=False) as (engine, _, _inbox):
         before = engine.config
         with pytest.raises(ConfigError, match="mqtt: cannot change while running"):
             engine.reconfigure(load(None, [*DEMO, "schedule.off_file=null", "mqtt.host=elsewhere"]))
         assert engine.config is before
-        run(engine, until=lambda: engine.captured > 3)
+        run(engine, until=lambda: engine.camera.counts.captured > 3)
 
 
 def test_health_tells_what_gating_saved(tmp_path: Path) -> None:
@@ -308,9 +308,9 @@ def test_health_tells_what_gating_saved(tmp_path: Path) -> None:
         sink,
         _,
     ):
-        engine._health_due_s = 0  # the demo runs faster than the clock
+        engine.health.soon()  # the demo runs faster than the clock
         run(engine, until=lambda: engine.pipeline.work.frames >= 100)
-        engine._health_due_s = 0
+        engine.health.soon()
         engine.step()
     health = sink.kind("health")[-1]
     assert health["frames"] > 0
@@ -319,8 +319,8 @@ def test_health_tells_what_gating_saved(tmp_path: Path) -> None:
 
 
 def test_content_is_followed(tmp_path: Path) -> None:
-    with engine_on(tmp_path, "source.demo.duration_s=8", "privacy.level=viewer") as (engine, sink, orders):
-        orders.content("content", b'{"id": "sale"}')
+    with engine_on(tmp_path, "source.demo.duration_s=8", "privacy.level=viewer") as (engine, sink, inbox):
+        inbox.content("content", b'{"id": "sale"}')
         run(engine)
     viewers = sink.kind("viewer")
     assert viewers
@@ -336,39 +336,39 @@ def test_a_video_that_is_none_is_one_line_when_the_engine_opens(tmp_path: Path) 
 
 
 def test_orders_are_bounded_and_bad_ones_dropped() -> None:
-    orders = Orders()
+    inbox = Inbox()
     for _ in range(100):
-        orders.content("c", b'{"id": "b"}')
-    orders.enabled("t", b"on")
-    orders.enabled("t", b"off")
-    orders.enabled("t", b"perhaps")
-    orders.content("c", b"\xff\xff")
-    orders.content("c", b'{"id": 7}')
-    assert orders.drain() == [False, *[Content("b")] * 32]
-    orders.content("c", b'{"id": "a"}')
-    assert orders.drain() == [Content("a")]
+        inbox.content("c", b'{"id": "b"}')
+    inbox.enabled("t", b"on")
+    inbox.enabled("t", b"off")
+    inbox.enabled("t", b"perhaps")
+    inbox.content("c", b"\xff\xff")
+    inbox.content("c", b'{"id": 7}')
+    assert inbox.drain() == [False, *[Content("b")] * 32]
+    inbox.content("c", b'{"id": "a"}')
+    assert inbox.drain() == [Content("a")]
 
 
 def test_who_switches_on_and_off_all_the_time_is_obeyed_once_a_second() -> None:
     now_s = 0.0
-    orders, taken = Orders(lambda: now_s), []
+    inbox, taken = Inbox(lambda: now_s), []
     for number in range(49):
-        orders.enabled("t", b"on" if number % 2 else b"off")
-        taken += orders.drain()
+        inbox.enabled("t", b"on" if number % 2 else b"off")
+        taken += inbox.drain()
         now_s += 1 / 16
     assert len(taken) == 4
     now_s += 1.0
-    assert orders.drain() in ([], [False])
-    orders.enabled("t", b"on")
+    assert inbox.drain() in ([], [False])
+    inbox.enabled("t", b"on")
     now_s += 1.0
-    assert orders.drain() == [True]
+    assert inbox.drain() == [True]
 
 
 def test_home_assistant_hears_of_the_device_and_again_after_its_birth(tmp_path: Path) -> None:
-    with engine_on(tmp_path, "source.demo.duration_s=2", "home_assistant.enabled=true") as (engine, sink, orders):
-        orders.birth("homeassistant/status", b"offline")
+    with engine_on(tmp_path, "source.demo.duration_s=2", "home_assistant.enabled=true") as (engine, sink, inbox):
+        inbox.birth("homeassistant/status", b"offline")
         engine.step()
-        orders.birth("homeassistant/status", b"online")
+        inbox.birth("homeassistant/status", b"online")
         engine.step()
     topics = [message.topic for message in sink.messages if message.kind == "discovery"]
     assert len(topics) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agender.daemon.status import LiveFeed
+from edge_agender.daemon.status import StatusFeed
 from edge_agender.messages.sender import sender_of
 from edge_agender.web.snapshot import AimFace, LiveState
 from tests.daemon.test_engine import engine_on, run
@@ -18,7 +18,7 @@ def aimed_at(folder: Path, focal_px: float | None, *options: str) -> list[AimFac
     """Return the first faces that are shown to whoever aims, seen through that lens."""
     live = LiveState()
     with engine_on(folder, *options) as (engine, sink, _), live.aiming():
-        feed = LiveFeed(live, engine, sink, sender_of(engine.config))
+        feed = StatusFeed(live, engine, sink, sender_of(engine.config))
         run(engine, until=lambda: engine.observation is not None and bool(engine.observation.faces))
         assert engine.observation is not None
         engine.observation = replace(engine.observation, focal_px=focal_px)
@@ -48,7 +48,7 @@ def test_whoever_aims_is_told_distances_by_the_lens_that_windows_count_with(
 def test_faces_are_shown_to_nobody_else(tmp_path: Path) -> None:
     live = LiveState()
     with engine_on(tmp_path) as (engine, sink, _):
-        feed = LiveFeed(live, engine, sink, sender_of(engine.config))
+        feed = StatusFeed(live, engine, sink, sender_of(engine.config))
         run(engine, until=lambda: engine.observation is not None and bool(engine.observation.faces))
         feed.update(0.0)
     shown = live.read()

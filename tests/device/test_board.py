@@ -38,13 +38,13 @@ def test_a_pi_is_read_from_its_files(pi: Path) -> None:
 def test_throttling_tells_now_from_since_boot(pi: Path) -> None:
     throttling = board.throttling(pi)
     assert throttling is not None
-    assert throttling.now == board.Limits(True, False, True, False)
-    assert throttling.since_boot == board.Limits(True, False, True, False)
+    assert throttling.now == board.Throttles(True, False, True, False)
+    assert throttling.since_boot == board.Throttles(True, False, True, False)
     write(pi, "sys/devices/platform/soc/soc:firmware/get_throttled", "80002\n")
     throttling = board.throttling(pi)
     assert throttling is not None
-    assert throttling.now == board.Limits(False, True, False, False)
-    assert throttling.since_boot == board.Limits(False, False, False, True)
+    assert throttling.now == board.Throttles(False, True, False, False)
+    assert throttling.since_boot == board.Throttles(False, False, False, True)
     assert throttling.now.any
 
 

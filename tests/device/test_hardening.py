@@ -9,8 +9,8 @@ import pytest
 
 CLOSE = """
 import json, dataclasses
-from edge_agender.device.hardening import close_memory
-print(json.dumps(dataclasses.asdict(close_memory())), flush=True)
+from edge_agender.device.hardening import harden_process
+print(json.dumps(dataclasses.asdict(harden_process())), flush=True)
 """
 
 

@@ -7,7 +7,7 @@ CODE = """
 import ctypes, resource, threading
 import numpy as np
 import psutil
-from edge_agender.device.memory import share_one_heap
+from edge_agender.device.memory import limit_malloc_arenas
 
 PICTURE = (960, 1280, 3)
 
@@ -21,7 +21,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 kept = []
-if not share_one_heap():
+if not limit_malloc_arenas():
     print("another C library")
 else:
     look(5)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no /proc/self/s
 
 LIBRARIES = """
 import cv2, numpy as np, psutil
-from edge_agender.device.memory import drop_start_up_code, library_areas
+from edge_agender.device.memory import evict_library_pages, library_areas
 
 def work():
     picture = cv2.GaussianBlur(np.arange(3 * 64 * 64, dtype=np.uint8).reshape(64, 64, 3), (0, 0), 2)
@@ -21,14 +21,14 @@ def work():
 
 areas, before, process = library_areas(), work(), psutil.Process()
 resident = process.memory_info().rss
-assert drop_start_up_code(areas) > 0
+assert evict_library_pages(areas) > 0
 print((resident - process.memory_info().rss) / 1e6)
 assert work() == before
 """
 
 WRITTEN = """
 import ctypes, mmap, tempfile
-from edge_agender.device.memory import drop_start_up_code, library_areas
+from edge_agender.device.memory import evict_library_pages, library_areas
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -47,7 +47,7 @@ with tempfile.NamedTemporaryFile(suffix=".so") as file:
     for address in (written_at, shared_at, clean_at):
         assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(2 * mmap.PAGESIZE), mmap.PROT_READ) == 0
     areas = library_areas()
-    drop_start_up_code(areas)
+    evict_library_pages(areas)
     told = {area.start for area in areas}
     print(written[:2].decode(), *(int(address in told) for address in (written_at, shared_at, clean_at)))
 """
@@ -55,7 +55,7 @@ with tempfile.NamedTemporaryFile(suffix=".so") as file:
 LOCKED = """
 import ctypes, mmap
 from pathlib import Path
-from edge_agender.device.memory import _library_maps, drop_start_up_code, library_areas
+from edge_agender.device.memory import _library_maps, evict_library_pages, library_areas
 
 def locked_code_kb():
     return sum(figures["Locked"] for _, _, figures in _library_maps(Path("/proc/self/smaps").read_text()))
@@ -66,7 +66,7 @@ else:
     import numpy as np
     areas, before = library_areas(), locked_code_kb()
     heap = np.ones(1_000_000)
-    drop_start_up_code(areas)
+    evict_library_pages(areas)
     after = locked_code_kb()
     np.linalg.svd(np.ones((50, 50)))
     status = Path("/proc/self/status").read_text()
@@ -77,7 +77,7 @@ else:
 OTHER_THREADS = """
 import _ctypes, ctypes, threading
 import cv2
-from edge_agender.device.memory import drop_start_up_code, library_areas
+from edge_agender.device.memory import evict_library_pages, library_areas
 
 libraries = []
 for name in ("libsqlite3.so.0", "libstdc++.so.6", "libresolv.so.2", "libnss_compat.so.2", "libcrypto.so.3"):
@@ -98,7 +98,7 @@ def load():
 thread = threading.Thread(target=load)
 thread.start()
 for _ in range(100):
-    drop_start_up_code(areas)
+    evict_library_pages(areas)
 done.set()
 thread.join()
 print("survived" if loaded else "no library to load")

@@ -92,9 +92,9 @@ def test_what_lies_where_the_new_file_is_written_is_not_written_through(tmp_path
     victim = tmp_path / "victim"
     victim.write_text("mine")
     if trap == "link":
-        (tmp_path / "x.part").symlink_to(victim)
+        (tmp_path / ".x.json.part").symlink_to(victim)
     else:
-        os.mkfifo(tmp_path / "x.part")
+        os.mkfifo(tmp_path / ".x.json.part")
     assert StateFolder(tmp_path).save("x", 1)
     assert victim.read_text() == "mine"
     assert (tmp_path / "x.json").read_text() == "1"

@@ -18,7 +18,7 @@ from docs_tools.options import explained, fields
 from docs_tools.site_hooks import linked_files, links, repository_path, site_path, without_code
 from edge_agender import errors
 from edge_agender.config.settings import Config
-from edge_agender.web.mounting import Limits
+from edge_agender.web.mounting import AimLimits
 from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -95,7 +95,7 @@ class TestMounting:
 
     def test_both_reaches(self) -> None:
         estimated, found = reach_m(62.2, 1280, 320)
-        assert face_px(estimated, 62.2, 1280) == pytest.approx(Limits().min_face_px)
+        assert face_px(estimated, 62.2, 1280) == pytest.approx(AimLimits().min_face_px)
         assert found == pytest.approx(5.3, abs=0.05)
 
     def test_the_walkers_blur(self) -> None:
@@ -103,7 +103,7 @@ class TestMounting:
         assert f"{blur_px(1.4, 5, 48):.1f} in 5 ms" in text("docs/mount.md")
 
     def test_the_rules_are_those_of_the_code(self) -> None:
-        limits, page = Limits(), text("docs/mount.md")
+        limits, page = AimLimits(), text("docs/mount.md")
         for rule in (
             f"**{limits.min_face_px:.0f} pixels**",
             f"{limits.good_face_px:.0f} pixels wide; {limits.min_face_px:.0f} is just enough",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agender.imaging.geometry import Box, angle_deg, clip, focal_px, iou, scale, square
+from edge_agender.imaging.geometry import Box, angle_deg, clip, focal_px, iou, square
 
 coordinates = st.floats(-1e4, 1e4)
 boxes = st.builds(
@@ -48,10 +48,6 @@ def test_square_is_square_round_the_same_centre(box: Box, margin: float) -> None
     assert area.width == pytest.approx(area.height)
     assert area.width == pytest.approx(max(box.width, box.height) * (1 + 2 * margin))
     assert area.centre == pytest.approx(box.centre)
-
-
-def test_scale_maps_small_to_full() -> None:
-    assert scale(Box(1, 2, 3, 4), 4) == Box(4, 8, 12, 16)
 
 
 def test_a_right_angle_shows_twice_the_focal_length_across() -> None:

@@ -14,7 +14,7 @@ from edge_agender.inference import catalogue as models
 from edge_agender.inference.network import open_tflite
 from edge_agender.inference.tflite import runtime_name
 from edge_agender.vision.assembly import configured_detector
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 from tests.support.paths import SHARED
 
 VIDEOS = SHARED / "videos"
@@ -48,7 +48,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def estimator():
-    return Estimator(models.find_model("agender-ssrnet"))
+    return ModelEstimator(models.find_model("agender-ssrnet"))
 
 
 def test_the_man_with_the_ball_is_found_in_every_frame(detector):

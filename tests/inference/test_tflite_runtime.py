@@ -16,7 +16,7 @@ import json, sys
 import cv2, numpy as np
 from edge_agender.inference import catalogue as models
 from edge_agender.vision.assembly import configured_detector
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 from edge_agender.imaging.preprocess import crop_face, small_luma
 from edge_agender.imaging.frame import Frame
 from edge_agender.config.settings import DetectorConfig
@@ -27,7 +27,7 @@ full = cv2.GaussianBlur(random.integers(0, 256, (960, 1280, 3), dtype=np.uint8),
 full = cv2.normalize(full, None, 0, 255, cv2.NORM_MINMAX)
 frame = Frame(0, 0.0, 0.0, small_luma(full, (320, 240)), full)
 found = configured_detector(DetectorConfig(score_threshold=0.0, nms_iou=1.0)).detect(frame)
-estimator = Estimator(models.find_model("agender-ssrnet"))
+estimator = ModelEstimator(models.find_model("agender-ssrnet"))
 crops = [cv2.resize(full[y : y + 320, x : x + 320], (64, 64)) for x in (0, 480) for y in (0, 480)]
 estimates = estimator.estimate(crops)
 print(json.dumps({

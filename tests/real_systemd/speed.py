@@ -13,7 +13,7 @@ from edge_agender.capture.sources import open_source
 from edge_agender.config.settings import DemoConfig, DetectorConfig, EstimatorConfig, SourceConfig
 from edge_agender.inference.catalogue import find_model
 from edge_agender.vision.assembly import configured_detector
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 
 
 def median_ms(work: Callable[[], object], rounds: int = 40) -> float:
@@ -28,7 +28,7 @@ def median_ms(work: Callable[[], object], rounds: int = 40) -> float:
 with open_source(SourceConfig(kind="demo", demo=DemoConfig(pace=False)), threading.Event()) as source:
     frame = source.read()
 detector = configured_detector(DetectorConfig())
-estimator = Estimator(find_model(EstimatorConfig().model), 1)
+estimator = ModelEstimator(find_model(EstimatorConfig().model), 1)
 crops = [np.full((estimator.crop_px, estimator.crop_px, 3), 90, np.uint8)]
 result = {"detect": median_ms(lambda: detector.detect(frame)), "estimate": median_ms(lambda: estimator.estimate(crops))}
 sys.stdout.write(json.dumps(result) + "\n")

@@ -6,7 +6,7 @@ import pytest
 from edge_agender.errors import ModelError
 from edge_agender.inference import catalogue as models
 from edge_agender.inference.spec import AgeOutput, DeviationOutput, GenderOutput, StagewiseOutput
-from edge_agender.vision.estimator import Estimator, read_age, read_deviation, read_gender, read_stages
+from edge_agender.vision.estimator import ModelEstimator, read_age, read_deviation, read_gender, read_stages
 from tests.support import tiny_models
 
 YEARS = {"tensor": "means", "columns": [0, 1], "decode": "years"}
@@ -24,7 +24,7 @@ def plain(blue, green, red):
 
 
 def test_one_estimate_a_crop_in_order(tmp_path):
-    estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
+    estimator = ModelEstimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
     young, old = estimator.estimate([plain(20, 255, 0), plain(70, 51, 0)])
     assert (young.years, young.p_female) == (20.0, 1.0)
     assert (old.years, old.p_female) == (70.0, pytest.approx(0.2))
@@ -33,7 +33,7 @@ def test_one_estimate_a_crop_in_order(tmp_path):
 
 
 def test_an_empty_crop_is_no_estimate_and_no_error(tmp_path):
-    estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
+    estimator = ModelEstimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
     empty, whole = estimator.estimate([np.zeros((0, 5, 3), np.uint8), plain(20, 255, 0)])
     assert empty is None
     assert whole is not None
@@ -41,23 +41,23 @@ def test_an_empty_crop_is_no_estimate_and_no_error(tmp_path):
 
 @pytest.mark.parametrize("shape", [(8, 8), (3, 3, 3), (100, 40, 3), (1, 1, 3)])
 def test_crops_of_another_size_or_depth_are_fitted(tmp_path, shape):
-    estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
+    estimator = ModelEstimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}))
     assert estimator.estimate([np.full(shape, 30, np.uint8)])[0].years == 30.0
 
 
 def test_crop_size_and_margin_come_from_the_manifest(tmp_path):
-    estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}, margin=0.4))
+    estimator = ModelEstimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}, margin=0.4))
     assert (estimator.crop_px, estimator.crop_margin) == (8, 0.4)
 
 
 def test_colour_order_comes_from_the_manifest(tmp_path):
-    estimator = Estimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}, colour="rgb"))
+    estimator = ModelEstimator(spec_of(tmp_path, {"age": YEARS, "gender": GENDER}, colour="rgb"))
     assert estimator.estimate([plain(1, 2, 33)])[0].years == 33.0
 
 
 def test_nan_of_the_network_is_no_estimate(tmp_path):
     spec = spec_of(tmp_path, {"age": YEARS, "gender": GENDER}, tiny_models.roots(), scale="symmetric")
-    bright, dark = Estimator(spec).estimate([plain(255, 255, 255), plain(0, 0, 0)])
+    bright, dark = ModelEstimator(spec).estimate([plain(255, 255, 255), plain(0, 0, 0)])
     assert bright.years == 1.0
     assert dark is None
 
@@ -69,13 +69,13 @@ def test_an_infinite_deviation_becomes_unknown(tmp_path):
         "age_sd": {"tensor": "means", "columns": [2, 3], "decode": "years", "multiply": 1e300},
     }
     spec = spec_of(tmp_path, outputs, tiny_models.colour_means())
-    estimate = Estimator(spec).estimate([plain(30, 255, 255)])[0]
+    estimate = ModelEstimator(spec).estimate([plain(30, 255, 255)])[0]
     assert estimate.years == 30.0
     assert math.isfinite(estimate.years_sd)
 
 
 def test_ages_stay_within_what_anybody_reached(tmp_path):
-    estimator = Estimator(spec_of(tmp_path, {"age": YEARS | {"add": -50.0}, "gender": GENDER}))
+    estimator = ModelEstimator(spec_of(tmp_path, {"age": YEARS | {"add": -50.0}, "gender": GENDER}))
     low, high = estimator.estimate([plain(0, 0, 0), plain(255, 0, 0)])
     assert (low.years, high.years) == (0.0, 116.0)
 
@@ -84,7 +84,7 @@ def test_a_detector_is_no_estimator(tmp_path):
     file = tiny_models.file_entry(tmp_path, "d.tflite", tiny_models.bright_cells())
     tiny_models.write_manifest(tmp_path, {"d": tiny_models.detector_entry(file)})
     with pytest.raises(ModelError, match="detector"):
-        Estimator(models.find_model("d", tmp_path, tmp_path))
+        ModelEstimator(models.find_model("d", tmp_path, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_detector_is_no_estimator(tmp_path):
 )
 def test_a_network_that_is_not_as_described_is_refused_at_opening(tmp_path, outputs, scaling, says):
     with pytest.raises(ModelError, match=says):
-        Estimator(spec_of(tmp_path, outputs, **scaling))
+        ModelEstimator(spec_of(tmp_path, outputs, **scaling))
 
 
 def test_age_and_gender_may_come_from_two_networks_of_two_runtimes(tmp_path):
@@ -112,12 +112,12 @@ def test_age_and_gender_may_come_from_two_networks_of_two_runtimes(tmp_path):
     entry["input"]["layout"] = "nchw"
     tiny_models.write_manifest(tmp_path, {"pair": entry})
     with pytest.raises(ModelError, match="its input is"):  # a TFLite network wants nhwc
-        Estimator(models.find_model("pair", tmp_path, tmp_path))
+        ModelEstimator(models.find_model("pair", tmp_path, tmp_path))
     entry["networks"] = [
         {"runtime": "onnx", "weights": weights, "outputs": {"age": YEARS, "gender": gender}},
     ]
     tiny_models.write_manifest(tmp_path, {"pair": entry})
-    estimate = Estimator(models.find_model("pair", tmp_path, tmp_path)).estimate([plain(25, 0, 255)])[0]
+    estimate = ModelEstimator(models.find_model("pair", tmp_path, tmp_path)).estimate([plain(25, 0, 255)])[0]
     assert (estimate.years, estimate.p_female) == (pytest.approx(25), pytest.approx(0))
 
 

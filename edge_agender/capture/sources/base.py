@@ -75,7 +75,7 @@ class BaseSource:
 
     def failed(self, log: logging.Logger, text: str) -> None:
         """Report trouble that may heal: a warning once, then quietly."""
-        log.log(logging.DEBUG if self._problem else logging.WARNING, text)
+        log.log(logging.DEBUG if self._problem else logging.WARNING, "%s", text)
         self._problem = text
 
     def healed(self, log: logging.Logger, text: str) -> None:

@@ -14,15 +14,25 @@ import cv2
 import numpy as np
 
 from edge_agender import __version__
+from edge_agender.capture.replay import Replay
 from edge_agender.capture.sources import open_source
 from edge_agender.commands.benchmark.models import model_speeds, peak_gmac_per_s
-from edge_agender.commands.benchmark.report import Machine, Report, Scenario, as_json, as_table, compare, latency, read
+from edge_agender.commands.benchmark.report import (
+    BenchmarkReport,
+    Machine,
+    Scenario,
+    as_json,
+    as_table,
+    compare,
+    latency,
+    read,
+)
 from edge_agender.common.timing import STAGES, StageTimes
 from edge_agender.config.settings import MOST_PEOPLE, MOST_THREADS, Config, GatingConfig
 from edge_agender.daemon.reporter import Reporter
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.device import board
-from edge_agender.device.memory import drop_start_up_code, give_back, library_areas
+from edge_agender.device.memory import evict_library_pages, library_areas, trim_heap
 from edge_agender.errors import UsageError
 from edge_agender.imaging.frame import Frame
 from edge_agender.imaging.preprocess import small_luma
@@ -70,7 +80,7 @@ def with_threads(config: Config, threads: int) -> Config:
     return config.model_copy(update=parts)
 
 
-def measure(config: Config, faces: list[int], *, progress: bool) -> Report:
+def measure(config: Config, faces: list[int], *, progress: bool) -> BenchmarkReport:
     """Run every scenario. With a source other than the demo there is one, whatever it shows."""
     tflite.preload()
     libraries = library_areas()
@@ -80,8 +90,8 @@ def measure(config: Config, faces: list[int], *, progress: bool) -> Report:
     peak = peak_gmac_per_s(threads)
     models = tuple(model_speeds(config, peak))
     # As the daemon does once everything is open: what is resident in the end is what working needs.
-    give_back()
-    drop_start_up_code(libraries)
+    trim_heap()
+    evict_library_pages(libraries)
     scenarios = []
     for count in faces if config.source.kind == "demo" else faces[:1]:
         if progress:
@@ -89,7 +99,7 @@ def measure(config: Config, faces: list[int], *, progress: bool) -> Report:
         scenarios.append(scenario(config, count))
     live = live_cpu_share(config, LIVE_FACES) if config.source.kind == "demo" else None
     after = board.read()
-    return Report(
+    return BenchmarkReport(
         machine=machine(before, after),
         source=config.source.kind,
         picture=(config.source.width_px, config.source.height_px),
@@ -139,23 +149,22 @@ class Bench:
         opencv = source.opencv.model_copy(update={"pace": False})
         self.source_config = source.model_copy(update={"demo": demo, "opencv": opencv})
         self.small_size = (source.small_width_px, source.small_height_px)
-        self.source = open_source(self.source_config, threading.Event())
+        self._stop = threading.Event()
+        self.source = Replay(
+            lambda: open_source(self.source_config, self._stop),
+            self._stop,
+            f"source {source.kind}",
+            rate_hz=source.rate_hz,
+            after_s=0.0,
+        )
         self.pipeline = build_pipeline(self.config, self.times)
         self.reporter = Reporter(self.config, sender_of(self.config))
         self.outbox = Outbox(self.config.outbox)
-        self._last_s = self._ahead_s = 0.0
 
     def read(self) -> Frame:
         frame = self.source.read()
-        if frame is None:  # a recording ended: from the start again
-            self.source.close()
-            self.source = open_source(self.source_config, threading.Event())
-            frame = self.source.read()
-            assert frame is not None
-            # Read as fast as it can be, a recording is ahead of the clock that it begins with again.
-            self._ahead_s = max(self._last_s + 1 / self.source_config.rate_hz - frame.captured_s, 0.0)
-        self._last_s = self._ahead_s + frame.captured_s
-        return replace(frame, captured_s=self._last_s)
+        assert frame is not None  # it starts again at its end
+        return frame
 
     def step(self) -> float:
         """Take one frame through everything; return its duration in seconds."""

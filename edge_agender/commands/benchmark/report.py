@@ -69,7 +69,7 @@ class Machine(Part):
     throttled: bool | None
 
 
-class Report(Part):
+class BenchmarkReport(Part):
     schema_: Literal["edge-agender.benchmark"] = Field(default="edge-agender.benchmark", alias="schema")
     version: Literal[1] = 1
     machine: Machine
@@ -85,21 +85,21 @@ class Report(Part):
     live_faces: int
 
 
-def as_json(report: Report) -> str:
+def as_json(report: BenchmarkReport) -> str:
     return report.model_dump_json(by_alias=True, indent=1)
 
 
-def read(path: Path) -> Report:
+def read(path: Path) -> BenchmarkReport:
     """Return the report in a file; raise UsageError where there is none."""
     try:
-        return Report.model_validate_json(path.read_bytes())
+        return BenchmarkReport.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}: give a file that --benchmark --json has written") from None
     except ValidationError:
         raise UsageError(f"{path}: not a benchmark: give a file that --benchmark --json has written") from None
 
 
-def as_table(report: Report) -> str:
+def as_table(report: BenchmarkReport) -> str:
     machine = report.machine
     heat = " -> ".join(
         "?" if t is None else f"{t:.0f}" for t in (machine.temperature_before_c, machine.temperature_after_c)
@@ -152,7 +152,7 @@ def _latency_row(name: str, latency: Latency) -> str:
     return f"{'  ' + name:18}{latency.median_ms:10.3f}{latency.p95_ms:9.3f}{latency.p99_ms:9.3f}{share:>8}"
 
 
-def compare(old: Report, new: Report) -> str:
+def compare(old: BenchmarkReport, new: BenchmarkReport) -> str:
     """Return a table of ratios, new to old; below 1 is faster."""
     rows = [f"{'median, new / old':30}{'old ms':>10}{'new ms':>10}{'ratio':>8}"]
     before = {scenario.faces: scenario for scenario in old.scenarios}
@@ -197,4 +197,4 @@ def latency(durations_s: Sequence[float], whole_s: float | None = None) -> Laten
 
 def schema_text() -> str:
     """Return the JSON Schema of `--benchmark --json`, as it stands in docs/benchmark.schema.json."""
-    return json.dumps(Report.model_json_schema(by_alias=True), indent=1) + "\n"
+    return json.dumps(BenchmarkReport.model_json_schema(by_alias=True), indent=1) + "\n"

@@ -23,9 +23,9 @@ def run(options: Namespace) -> int:
     from edge_agender.commands.doctor.checks import each, failed
     from edge_agender.commands.doctor.report import as_json, as_text, summary
     from edge_agender.commands.terminal import wants_colours
-    from edge_agender.device.hardening import close_memory
+    from edge_agender.device.hardening import harden_process
 
-    close_memory()
+    harden_process()
     results, colour = [], wants_colours(sys.stdout)
     for result in each(config_path(options), overrides_of(options)):
         results.append(result)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from typing import Any
 import yaml
 
 from edge_agender.commands.models.keras import convert
+from edge_agender.common.files import replace_file
 from edge_agender.config.settings import DetectorConfig
 from edge_agender.device.paths import shipped_folder, user_folder
 from edge_agender.errors import ModelError, UsageError
@@ -27,7 +27,7 @@ from edge_agender.inference.catalogue import MANIFEST, PUBLISHED, load_manifest,
 from edge_agender.inference.spec import MAX_MODEL_BYTES, FileSpec, ModelSpec, NetworkSpec, SourceFile
 from edge_agender.vision.detectors.res10 import Res10Detector
 from edge_agender.vision.detectors.ssd import SsdDetector
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 
 TIMEOUT_S = 30.0
 Fetch = Callable[[FileSpec], bytes]
@@ -111,19 +111,19 @@ def _install(spec: ModelSpec, user: Path, fetch: Fetch) -> ModelSpec:
         networks = tuple(_stage(part, spec, user, fetch, made) for part in spec.networks)
         installed = spec.model_copy(update={"networks": networks, "sources": (), "folder": user})
         _try(installed)
-        _replace(manifest, _manifest_text(before | {spec.name: installed}))
+        replace_file(manifest, _manifest_text(before | {spec.name: installed}))
     except BaseException:
-        _forget([path for path in made if path.name not in _files(before)], user)
+        _remove([path for path in made if path.name not in _files(before)], user)
         raise
     after = before | {spec.name: installed}
-    _forget([user / file for file in _files(before) - _files(after)], user)
+    _remove([user / file for file in _files(before) - _files(after)], user)
     return installed
 
 
 def _try(spec: ModelSpec) -> None:
     """Open what is about to be installed; raise ModelError where its tensors are not those described."""
     if spec.detection is None:
-        Estimator(spec)
+        ModelEstimator(spec)
     else:
         config = DetectorConfig()
         Res10Detector(config, spec) if spec.detection.decode == "res10" else SsdDetector(config, spec)
@@ -140,7 +140,7 @@ def _stage(part: NetworkSpec, spec: ModelSpec, user: Path, fetch: Fetch, made: l
         path = user / f"{Path(file.name).stem[:60]}-{digest[:12]}{Path(file.name).suffix}"
         if not path.exists():
             made.append(path)
-        _replace(path, data)
+        replace_file(path, data)
         changes[role] = FileSpec(name=path.name, sha256=digest, size_bytes=len(data))
     return part.model_copy(update=changes)
 
@@ -174,17 +174,7 @@ def _from_folder(folder: Path) -> Fetch:
     return read
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that, whenever the power fails, either the old or the new one is there."""
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def _forget(paths: list[Path], user: Path) -> None:
+def _remove(paths: list[Path], user: Path) -> None:
     for path in [*paths, *user.glob(".*.part")]:
         path.unlink(missing_ok=True)
 

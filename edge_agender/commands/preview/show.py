@@ -88,7 +88,7 @@ class Show:
             "t_s": round(t_s, 1),
             "ended": ended,
             "blurred": self._blur,
-            "dropped": self._player.capture.slot.dropped,
+            "dropped": self._player.capture.slot.counts.dropped,
             "table": self._table.as_dict(),
             "faces": [{"lines": mark.lines, "standing": mark.standing} for mark in self._marks],
             "frame": self._frame_event,

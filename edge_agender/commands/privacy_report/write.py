@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 from edge_agender.commands.privacy_report.dpia import dpia
@@ -11,6 +10,7 @@ from edge_agender.commands.privacy_report.notice import wall_notice
 from edge_agender.commands.privacy_report.proof import ProofResult
 from edge_agender.commands.privacy_report.render import to_html, to_markdown
 from edge_agender.commands.privacy_report.sheet import data_sheet
+from edge_agender.common.files import replace_file
 from edge_agender.errors import UsageError
 
 
@@ -26,19 +26,8 @@ def write_report(facts: Facts, proof: ProofResult | None, folder: Path, *, made:
         for document in documents:
             for suffix, content in (("md", to_markdown(document)), ("html", to_html(document))):
                 path = folder / f"{document.name}.{suffix}"
-                _write(path, content)
+                replace_file(path, content.encode())
                 written.append(path)
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror or error}: give another folder with --out") from None
     return written
-
-
-def _write(path: Path, content: str) -> None:
-    """Replace the file whole; a link that somebody left at its place is replaced, never followed."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

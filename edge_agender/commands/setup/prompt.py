@@ -9,7 +9,7 @@ from typing import TextIO
 from edge_agender.commands.terminal import is_terminal, paint, wants_colours
 
 
-class Talk:
+class Prompt:
     """Says and asks. EOFError and KeyboardInterrupt of an answer are the caller's."""
 
     def __init__(self, stream: TextIO) -> None:

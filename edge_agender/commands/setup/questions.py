@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edge_agender.commands.setup import draft as drafts
 from edge_agender.commands.setup.draft import Draft
-from edge_agender.commands.setup.prompt import Talk
+from edge_agender.commands.setup.prompt import Prompt
 from edge_agender.config import secrets as passwords
 from edge_agender.config.masking import without_secrets
 from edge_agender.delivery.mqtt.probe import check_connection
@@ -70,27 +70,27 @@ def given_by_flag(flag: str, options: Namespace) -> str | None:
     return None if value is None else str(value)
 
 
-def ask_all(draft: Draft, options: Namespace, talk: Talk, place: Place) -> Draft:
+def ask_all(draft: Draft, options: Namespace, prompt: Prompt, place: Place) -> Draft:
     """Ask what no flag answers; `place` knows the password from before."""
-    draft = _ask(ABOUT_THE_DEVICE, draft, options, talk)
+    draft = _ask(ABOUT_THE_DEVICE, draft, options, prompt)
     while True:
-        draft = _ask(ABOUT_THE_BROKER, draft, options, talk)
+        draft = _ask(ABOUT_THE_BROKER, draft, options, prompt)
         if options.password_file is None and draft.config.mqtt.username is not None:
-            draft = _ask_password(draft, talk, place)
-        reason = try_broker(draft, place, talk)
-        if reason is None or talk.agree("Keep these answers all the same?", default=False):
+            draft = _ask_password(draft, prompt, place)
+        reason = try_broker(draft, place, prompt)
+        if reason is None or prompt.agree("Keep these answers all the same?", default=False):
             break
         # What the flags said has failed too, so now everything is asked.
         options = Namespace(
             **{**vars(options), **dict.fromkeys(("broker", "tls", "ca", "port", "user", "password_file"))}
         )
-    return _ask(ABOUT_THE_CAMERA, draft, options, talk)
+    return _ask(ABOUT_THE_CAMERA, draft, options, prompt)
 
 
-def try_broker(draft: Draft, place: Place, talk: Talk) -> str | None:
+def try_broker(draft: Draft, place: Place, prompt: Prompt) -> str | None:
     """Connect once with what is chosen; return why it does not work, in words, or None."""
     mqtt = place.with_credentials(draft.trial(place.root))
-    talk.say(f"\ntrying {mqtt.host}:{mqtt.effective_port} ...")
+    prompt.say(f"\ntrying {mqtt.host}:{mqtt.effective_port} ...")
     try:
         if draft.password is not None:
             with passwords.in_memory(draft.password) as path:
@@ -98,39 +98,39 @@ def try_broker(draft: Draft, place: Place, talk: Talk) -> str | None:
         else:
             check_connection(mqtt, draft.config.device.name)
     except EdgeAgenderError as error:
-        talk.refuse(str(error))
+        prompt.refuse(str(error))
         return str(error)
-    talk.say("  the broker answers and lets this device in", "green")
+    prompt.say("  the broker answers and lets this device in", "green")
     return None
 
 
-def _ask(questions: Sequence[Question], draft: Draft, options: Namespace, talk: Talk) -> Draft:
+def _ask(questions: Sequence[Question], draft: Draft, options: Namespace, prompt: Prompt) -> Draft:
     for question in questions:
         if given_by_flag(question.flag, options) is None:
-            draft = _ask_until_good(question, draft, talk)
+            draft = _ask_until_good(question, draft, prompt)
     return draft
 
 
-def _ask_until_good(question: Question, draft: Draft, talk: Talk) -> Draft:
+def _ask_until_good(question: Question, draft: Draft, prompt: Prompt) -> Draft:
     while True:
         present = question.present(draft)
-        answer = talk.ask(question.text, question.hint, without_secrets(present)) or present
+        answer = prompt.ask(question.text, question.hint, without_secrets(present)) or present
         try:
             if not answer.isprintable():
                 raise UsageError("there are characters in it that cannot be printed: type it again")
             return question.take(draft, answer)
         except EdgeAgenderError as error:
-            talk.refuse(str(error))
+            prompt.refuse(str(error))
 
 
-def _ask_password(draft: Draft, talk: Talk, place: Place) -> Draft:
+def _ask_password(draft: Draft, prompt: Prompt, place: Place) -> Draft:
     keeps = draft.password is not None or place.with_credentials(draft.config.mqtt).password_file is not None
     hint = "it is not shown; Enter keeps the present one" if keeps else "it is not shown; Enter for none"
     while True:
-        answer = talk.ask(f"Password of {draft.config.mqtt.username}?", hint, "", secret=True)
+        answer = prompt.ask(f"Password of {draft.config.mqtt.username}?", hint, "", secret=True)
         if not answer:
             return draft
         try:
             return drafts.with_password(draft, answer)
         except EdgeAgenderError as error:
-            talk.refuse(str(error))
+            prompt.refuse(str(error))

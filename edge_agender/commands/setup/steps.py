@@ -15,12 +15,12 @@ from edge_agender.commands.setup import unit
 from edge_agender.commands.setup.document import changes, render
 from edge_agender.commands.setup.draft import CA_FILE, Draft
 from edge_agender.commands.setup.files import File, write_all
-from edge_agender.commands.setup.prompt import Talk
+from edge_agender.commands.setup.prompt import Prompt
 from edge_agender.commands.setup.questions import ask_all, from_flags, try_broker
 from edge_agender.config.load import read_file, validate
 from edge_agender.config.masking import has_secrets, masked
 from edge_agender.config.settings import Config
-from edge_agender.device.hardening import close_memory
+from edge_agender.device.hardening import harden_process
 from edge_agender.device.installation import Place
 from edge_agender.device.paths import reference_text
 from edge_agender.errors import ConfigError, SetupError, UsageError
@@ -44,29 +44,29 @@ class Before:
 
 def run_setup(options: Namespace) -> int:
     """Set this device up; return 0, 130 where it was stopped before writing, 1 where the doctor finds a failure."""
-    talk, root = Talk(sys.stdout), Path(os.path.realpath(options.root))
-    _may_go_on(options, talk, root)
+    prompt, root = Prompt(sys.stdout), Path(os.path.realpath(options.root))
+    _may_go_on(options, prompt, root)
     before = _look(root)
     try:
-        draft = _decide(options, talk, before, root)
+        draft = _decide(options, prompt, before, root)
         files, undone = _plan(draft, root)
-        _show(talk, draft, before, files, undone)
+        _show(prompt, draft, before, files, undone)
         if options.dry_run:
-            talk.say("nothing was written (--dry-run)")
+            prompt.say("nothing was written (--dry-run)")
             return 0
-        if not options.yes and not talk.agree(_last_question(options, root, undone), default=True):
-            talk.say("nothing was written")
+        if not options.yes and not prompt.agree(_last_question(options, root, undone), default=True):
+            prompt.say("nothing was written")
             return STOPPED
     except (KeyboardInterrupt, EOFError):
-        talk.say("\nstopped: nothing was written")
+        prompt.say("\nstopped: nothing was written")
         return STOPPED
-    return _do(options, talk, root, files, undone)
+    return _do(options, prompt, root, files, undone)
 
 
-def _may_go_on(options: Namespace, talk: Talk, root: Path) -> None:
+def _may_go_on(options: Namespace, prompt: Prompt, root: Path) -> None:
     if root == SYSTEM and not options.dry_run and os.geteuid() != 0:
         raise SetupError("setup writes below /etc: run it with sudo, or look first with --dry-run")
-    if not options.yes and not talk.can_ask:
+    if not options.yes and not prompt.can_ask:
         raise UsageError("there is no terminal to ask on: give --yes and what differs from the defaults as flags")
 
 
@@ -85,20 +85,20 @@ def _look(root: Path) -> Before:
         return Before(None, Draft(), str(error))
 
 
-def _decide(options: Namespace, talk: Talk, before: Before, root: Path) -> Draft:
+def _decide(options: Namespace, prompt: Prompt, before: Before, root: Path) -> Draft:
     if before.unusable is not None:
         if options.yes:
             # The defaults may tell more of people than what was meant by the file.
             raise ConfigError(f"{before.unusable}\nmend this, move the file away, or run setup without --yes")
-        talk.refuse(before.unusable)
-        talk.say("This configuration cannot be used; it is kept, and a new one starts from the defaults.", "yellow")
+        prompt.refuse(before.unusable)
+        prompt.say("This configuration cannot be used; it is kept, and a new one starts from the defaults.", "yellow")
     draft, place = from_flags(before.draft, options), Place(root)
     if options.yes:
-        if try_broker(draft, place, talk) is not None:
-            talk.say("going on all the same: the service connects when it can", "yellow")
+        if try_broker(draft, place, prompt) is not None:
+            prompt.say("going on all the same: the service connects when it can", "yellow")
         return draft
-    talk.say("Enter takes what stands in brackets. Nothing is written before the end; Ctrl-C stops.")
-    return ask_all(draft, options, talk, place)
+    prompt.say("Enter takes what stands in brackets. Nothing is written before the end; Ctrl-C stops.")
+    return ask_all(draft, options, prompt, place)
 
 
 def _plan(draft: Draft, root: Path) -> tuple[list[File], str | None]:
@@ -126,31 +126,31 @@ def _plan(draft: Draft, root: Path) -> tuple[list[File], str | None]:
     return [file for file in files if not file.is_there()], undone
 
 
-def _show(talk: Talk, draft: Draft, before: Before, files: list[File], undone: str | None) -> None:
-    talk.say()
+def _show(prompt: Prompt, draft: Draft, before: Before, files: list[File], undone: str | None) -> None:
+    prompt.say()
     for file in files:
         owner = f"root:{file.group or 'root'} {file.mode:04o}"
         replaced = ", the present one is kept" if file.keep and file.path.exists() else ""
-        talk.say(f"{file.path} ({file.title}, {owner}{replaced})", "bold")
+        prompt.say(f"{file.path} ({file.title}, {owner}{replaced})", "bold")
         if file.secret:
-            talk.say("  ********")
+            prompt.say("  ********")
         elif file.title == "configuration":
-            _show_configuration(talk, draft, before)
+            _show_configuration(prompt, draft, before)
     if not files:
-        talk.say("Every file is already as it should be.")
+        prompt.say("Every file is already as it should be.")
     if undone is not None:
-        talk.say(undone, "yellow")
-    talk.say()
+        prompt.say(undone, "yellow")
+    prompt.say()
 
 
-def _show_configuration(talk: Talk, draft: Draft, before: Before) -> None:
+def _show_configuration(prompt: Prompt, draft: Draft, before: Before) -> None:
     for line in render(masked(draft.config), reference_text()).splitlines():
-        talk.say(f"  {line}", "dim" if line.strip().startswith("#") else None)
+        prompt.say(f"  {line}", "dim" if line.strip().startswith("#") else None)
     if before.config is not None:
         lines = changes(before.config, draft.config)
-        talk.say("what changes:" if lines else "no option changes")
+        prompt.say("what changes:" if lines else "no option changes")
         for line in lines:
-            talk.say(f"  {line}", "yellow")
+            prompt.say(f"  {line}", "yellow")
 
 
 def _last_question(options: Namespace, root: Path, undone: str | None) -> str:
@@ -158,47 +158,47 @@ def _last_question(options: Namespace, root: Path, undone: str | None) -> str:
     return "Write this and start the service?" if starts else "Write this?"
 
 
-def _do(options: Namespace, talk: Talk, root: Path, files: list[File], undone: str | None) -> int:
+def _do(options: Namespace, prompt: Prompt, root: Path, files: list[File], undone: str | None) -> int:
     kept = write_all(files, root)
     for file in files:
-        talk.say(f"written: {file.path}")
+        prompt.say(f"written: {file.path}")
     for path in kept:
-        talk.say(f"kept:    {path}")
+        prompt.say(f"kept:    {path}")
     if root != SYSTEM:
-        talk.say(f"not done, since all was written below {root}: starting the service, the doctor")
+        prompt.say(f"not done, since all was written below {root}: starting the service, the doctor")
         return 0
-    trouble = _start(options, talk, reload=any(file.path == root / unit.OWN_PLACE for file in files), undone=undone)
-    healthy = _examine(talk, root)
+    trouble = _start(options, prompt, reload=any(file.path == root / unit.OWN_PLACE for file in files), undone=undone)
+    healthy = _examine(prompt, root)
     if trouble is not None:
         raise trouble
     return 0 if healthy else 1
 
 
-def _start(options: Namespace, talk: Talk, reload: bool, undone: str | None) -> SetupError | None:
+def _start(options: Namespace, prompt: Prompt, reload: bool, undone: str | None) -> SetupError | None:
     """Start the service where that can be done, else say why not; return its failure, which the doctor comes before."""
     if undone is not None or options.no_start or not unit.systemd_runs(SYSTEM):
         reason = undone or (
             "--no-start" if options.no_start else "no systemd runs here: start `edge-agender run` yourself"
         )
-        talk.say(f"not started: {reason}", "yellow")
+        prompt.say(f"not started: {reason}", "yellow")
         return None
     try:
-        unit.start(reload, talk.progress)
+        unit.start(reload, prompt.progress)
     except SetupError as error:
         return error
     finally:
-        talk.progress_ends()
-    talk.say("started:  edge-agender, and at every boot from now on", "green")
+        prompt.progress_ends()
+    prompt.say("started:  edge-agender, and at every boot from now on", "green")
     return None
 
 
-def _examine(talk: Talk, root: Path) -> bool:
-    talk.say("\nthe doctor looks at it:")
+def _examine(prompt: Prompt, root: Path) -> bool:
+    prompt.say("\nthe doctor looks at it:")
     # It looks at pictures.
-    close_memory()
+    harden_process()
     results = []
     for result in doctor.each(root / CONFIG_FILE, place=Place(root)):
         results.append(result)
-        talk.say(as_text(result, colour=talk.colours))
-    talk.say(summary(results))
+        prompt.say(as_text(result, colour=prompt.colours))
+    prompt.say(summary(results))
     return not doctor.failed(results)

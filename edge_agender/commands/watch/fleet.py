@@ -72,7 +72,7 @@ class DeviceState:
             "alarms": list(self.alarms),
         }
 
-    def essence(self) -> tuple[object, ...]:
+    def change_key(self) -> tuple[object, ...]:
         """What makes a change worth a line on a pipe; figures that flicker are not in it."""
         window = self.window and (self.window.start, self.window.viewers)
         return (self.measuring, self.now, window, self.alarms)

@@ -5,6 +5,7 @@ One thread does all: it connects, reads what came, draws at most four times a se
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -21,10 +22,13 @@ from edge_agender.commands.terminal import clean, is_terminal, wants_colours
 from edge_agender.commands.watch.fleet import KINDS, DeviceState, Fleet
 from edge_agender.commands.watch.view import NOTHING_YET, Screen, json_line, plain_line, table
 from edge_agender.common.backoff import Backoff
+from edge_agender.common.once import Once
 from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt import connection as broker
 from edge_agender.delivery.mqtt.explain import explain, explain_closed, explain_refusal
 from edge_agender.errors import BrokerError, CredentialError, EdgeAgenderError
+
+log = logging.getLogger(__name__)
 
 REDRAW_S = 0.25
 TURN_S = 0.1
@@ -120,7 +124,7 @@ class _Watch:
         self._end: EdgeAgenderError | None = None
         self._refused: EdgeAgenderError | None = None
         self._answered = self._ever = False
-        self._told: set[str] = set()
+        self._once = Once(log)
         self._shown: dict[str, tuple[object, ...]] = {}
         self._headline = f"connecting to {self._where} ..."
         self._drawn_s = 0.0
@@ -154,7 +158,7 @@ class _Watch:
                     self._end = explain_closed(self._config, self._answered)
                 if not self._answered and time.monotonic() > due_s:
                     raise explain(TimeoutError(), self._config)
-                self._wonder()
+                self._report_silence()
                 self._draw()
         finally:
             client.disconnect()
@@ -175,9 +179,9 @@ class _Watch:
             return
         self._answered = self._ever = True
         self._backoff.reset()
-        if self._told:
+        if self._once:
             self._out.connection(f"connected to {self._where} again")
-            self._told.clear()
+            self._once.clear()
         self._silent_until_s = time.monotonic() + SILENCE_S
         client.subscribe([(topic, 0) for topic in self._topics])
 
@@ -197,14 +201,14 @@ class _Watch:
     def _heard(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         now_s = time.monotonic()
         device = self._fleet.hear(message.topic, bytes(message.payload), now_s, time.time(), message.retain)
-        if device is None or self._over() or self._shown.get(device.name) == device.essence():
+        if device is None or self._over() or self._shown.get(device.name) == device.change_key():
             return
-        self._shown[device.name] = device.essence()
+        self._shown[device.name] = device.change_key()
         self._out.changed(device, now_s)
         if self._left is not None:
             self._left -= 1
 
-    def _wonder(self) -> None:
+    def _report_silence(self) -> None:
         """Say once that nothing comes: a broker may take a subscription and then never serve it."""
         if self._silent_until_s is not None and time.monotonic() > self._silent_until_s:
             self._silent_until_s = None
@@ -213,9 +217,8 @@ class _Watch:
 
     def _lost(self, error: EdgeAgenderError) -> None:
         text = str(error)
-        if text not in self._told:
+        if self._once.first(text):
             self._out.connection(f"{text} (trying again)")
-        self._told.add(text)
         self._headline = f"{text} (trying again)"
         until_s = time.monotonic() + self._backoff.next_s()
         while time.monotonic() < until_s and not self._over():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from paho.mqtt.properties import Properties
 
 from edge_agender.config import secrets as passwords
 from edge_agender.config.settings import MqttConfig, TlsConfig
+from edge_agender.device.systemd import credential
 from edge_agender.errors import CredentialError
 
 _log = logging.getLogger(__name__)
@@ -62,10 +62,7 @@ def connect(client: Client, config: MqttConfig) -> None:
 def read_password(config: MqttConfig) -> str | None:
     """Return the password of `password_file`, else of systemd's credential, else None; raise CredentialError."""
     path = config.password_file
-    if path is None and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
-        credential = Path(folder, CREDENTIAL_NAME)
-        path = credential if credential.exists() else None
-    if path is None:
+    if path is None and (path := credential(CREDENTIAL_NAME)) is None:
         return None
     origin = f"mqtt.password_file {path}"
     with passwords.explained(origin, "give a file that this user may read, or use sudo"), path.open("rb") as file:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from edge_agender.common.backoff import Backoff
+from edge_agender.common.once import Once
 from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt.connection import client_id, warn_if_insecure
 from edge_agender.delivery.mqtt.session import STOP_S, Session
@@ -60,7 +61,7 @@ class Publisher:
         self._changed_s = time.monotonic()
         self._connects = 0
         self._last_error: str | None = None
-        self._warned: set[str] = set()
+        self._once = Once(_log)
         self._short_lived = 0
         self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -130,7 +131,7 @@ class Publisher:
             self._say_connected()
         self._short_lived = 0
         self._traffic.cautious = False
-        self._warned.clear()
+        self._once.clear()
         self._backoff.reset()
 
     def _say_connected(self) -> None:
@@ -138,9 +139,5 @@ class Publisher:
 
     def _failed(self, error: EdgeAgenderError) -> None:
         text = str(error)
-        if text in self._warned:
-            _log.debug("still: %s", text)
-        else:
-            _log.warning("%s (counting goes on; trying again for ever)", text)
-        self._warned.add(text)
+        self._once.warn(f"{text} (counting goes on; trying again for ever)")
         self._last_error = text

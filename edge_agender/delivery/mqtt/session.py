@@ -86,12 +86,12 @@ class Session:
             if time.monotonic() > self._due_s:
                 self._time_is_up()
             self._fill()
-            self._turn(wake, self._outbox.replay_in_s() if self._durable_may_go else None)
+            self._poll_once(wake, self._outbox.replay_in_s() if self._durable_may_go else None)
         if self._end is None:
             self._say_goodbye(wake)
         self._hang_up()
         if self._end is not None:
-            self._blame()
+            self._isolate_refused()
             raise self._end
 
     def _time_is_up(self) -> None:
@@ -101,7 +101,7 @@ class Session:
         else:
             self._end = explain(TimeoutError(), self._config)
 
-    def _blame(self) -> None:
+    def _isolate_refused(self) -> None:
         """Some brokers do not say that they refuse a message, they hang up: three times alone, and it was this one."""
         waiting = list(self._in_flight.values())
         if waiting and self._answered and not self._stable:
@@ -110,7 +110,7 @@ class Session:
             return
         waiting[0].hang_ups += 1
         if waiting[0].hang_ups >= HANG_UPS:
-            self._traffic.warn_once(f"{waiting[0].message.topic}: the broker hangs up on it: see its log and its ACL")
+            self._traffic.once.warn(f"{waiting[0].message.topic}: the broker hangs up on it: see its log and its ACL")
             self._outbox.refuse(waiting[0])
 
     @property
@@ -136,7 +136,7 @@ class Session:
 
     # -- waiting
 
-    def _turn(self, wake: Wake, due_in_s: float | None) -> None:
+    def _poll_once(self, wake: Wake, due_in_s: float | None) -> None:
         """Wait for the network or for `wake`, then read, write and keep alive."""
         sock = self._client.socket()
         if sock is None:
@@ -177,13 +177,13 @@ class Session:
     def _send(self, entry: Entry, message: Message) -> None:
         qos = max(message.qos, 1) if message.durable else message.qos
         if len(message.payload) + len(message.topic) + _PUBLISH_OVERHEAD > self._max_packet_bytes:
-            self._traffic.warn_once(f"{message.topic}: the broker takes no message this large: raise its limit")
+            self._traffic.once.warn(f"{message.topic}: the broker takes no message this large: raise its limit")
             self._outbox.reject(entry)
             return
         try:
             info = self._client.publish(message.topic, message.payload, qos, message.retain, self._properties(message))
         except ValueError as error:
-            self._traffic.warn_once(f"{message.topic}: cannot be published: {error}")
+            self._traffic.once.warn(f"{message.topic}: cannot be published: {error}")
             self._outbox.reject(entry)
             return
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -216,11 +216,11 @@ class Session:
         client, now_s = self._client, time.monotonic()
         while client.is_connected() and self._outbox.has_something_now() and time.monotonic() < now_s + STOP_S / 2:
             self._fill()
-            self._turn(wake, 0.02)
+            self._poll_once(wake, 0.02)
         if client.is_connected():
             self._say("stopped")
         while self._unheard and client.is_connected() and time.monotonic() < now_s + STOP_S:
-            self._turn(wake, 0.02)
+            self._poll_once(wake, 0.02)
         if client.is_connected() and not self._unheard:
             client.disconnect()
 
@@ -266,7 +266,7 @@ class Session:
     def _refused(self, entry: Entry | None, reason: ReasonCode) -> None:
         topic = entry.message.topic if entry else self._status("online").topic
         text = f"the broker refuses it ({str(reason).lower()}): let this device write there in its ACL"
-        self._traffic.warn_once(f"{topic}: {text}")
+        self._traffic.once.warn(f"{topic}: {text}")
         if entry is None:
             return
         if entry.message.durable and reason.value not in _HOPELESS:
@@ -280,17 +280,17 @@ class Session:
                 continue
             if len(message.payload) > subscription.max_bytes:
                 self._traffic.unheard += 1
-                self._traffic.warn_once(f"{message.topic}: a command larger than {subscription.max_bytes} bytes")
+                self._traffic.once.warn(f"{message.topic}: a command larger than {subscription.max_bytes} bytes")
                 continue
             try:
                 subscription.handler(message.topic, bytes(message.payload))
             except Exception as error:  # a handler's mistake must not cost the connection
                 self._traffic.unheard += 1
-                self._traffic.warn_once(f"{message.topic}: a command failed: {type(error).__name__}: {error}")
+                self._traffic.once.warn(f"{message.topic}: a command failed: {type(error).__name__}: {error}")
 
     def _subscribed(
         self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
         if any(reason.is_failure for reason in reasons):
             topics = ", ".join(subscription.topic for subscription in self._subscriptions)
-            self._traffic.warn_once(f"the broker refuses a subscription: let this device read {topics} in its ACL")
+            self._traffic.once.warn(f"the broker refuses a subscription: let this device read {topics} in its ACL")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from edge_agender.common.once import Once
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,11 +33,7 @@ class Traffic:
     acknowledged: int = 0
     unheard: int = 0
     cautious: bool = False
-    told: set[str] = field(default_factory=set)
-
-    def warn_once(self, text: str) -> None:
-        _log.log(logging.DEBUG if text in self.told else logging.WARNING, "%s", text)
-        self.told.add(text)
+    once: Once = field(default_factory=lambda: Once(_log))
 
 
 class Wake:

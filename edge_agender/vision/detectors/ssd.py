@@ -10,7 +10,7 @@ import numpy as np
 from edge_agender.config.settings import DETECTOR_MODELS, DetectorConfig
 from edge_agender.errors import ModelError
 from edge_agender.imaging.frame import Array, Frame
-from edge_agender.imaging.preprocess import forget, letterbox
+from edge_agender.imaging.preprocess import letterbox, wipe
 from edge_agender.inference.network import encoder, open_tflite
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.vision import decode
@@ -48,7 +48,7 @@ class SsdDetector:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
         canvas, factor = letterbox(frame.small, self._size)
         (values,) = self._network.feed(partial(self._encode, canvas)).values()
-        forget(canvas, frame.small)
+        wipe(canvas, frame.small)
         values, count = values.ravel(), len(self._centres)
         cells = (values[:count] >= self._least).nonzero()[0]
         if not cells.size:

@@ -187,7 +187,7 @@ class Tracker:
         """True while anything is followed, confirmed or not."""
         return bool(self._tracks)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Let everybody go: what comes is seen for the first time."""
         self._tracks = []
 
@@ -195,7 +195,7 @@ class Tracker:
         """Move every track to `now_s` without a search: a frame passed over is no evidence of absence."""
         dt_s = now_s - self._predicted_s
         if dt_s > PAUSE_S:
-            self.forget()
+            self.reset()
         if dt_s > 0:
             for track in self._tracks:
                 track._predict(dt_s)

@@ -162,7 +162,7 @@ def test_stopping_does_not_wait_for_a_camera_that_says_nothing() -> None:
         capture.close()
         # The camera still holds its side: it was not that which ended the wait.
         assert capture.slot.ended
-        assert not capture.slot.captured
+        assert not capture.counts.captured
 
 
 def test_a_recording_behind_a_url_ends(tmp_path: Path) -> None:

@@ -10,7 +10,15 @@ from jsonschema import Draft202012Validator
 
 from edge_agender.commands.benchmark import measure as benchmark
 from edge_agender.commands.benchmark import models as benchmark_models
-from edge_agender.commands.benchmark.report import Report, as_json, as_table, compare, latency, read, schema_text
+from edge_agender.commands.benchmark.report import (
+    BenchmarkReport,
+    as_json,
+    as_table,
+    compare,
+    latency,
+    read,
+    schema_text,
+)
 from edge_agender.common.timing import StageTimes
 from edge_agender.config.load import load
 from edge_agender.errors import UsageError
@@ -22,7 +30,7 @@ from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
+def report() -> BenchmarkReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "ROUND_FRAMES", 6)
         patch.setattr(benchmark, "MOST_ROUNDS", 2)
@@ -31,7 +39,7 @@ def report() -> Report:
         return benchmark.measure(load(None, ["source.kind=demo"]), [0, 2], progress=False)
 
 
-def test_the_json_is_what_its_schema_says(report: Report) -> None:
+def test_the_json_is_what_its_schema_says(report: BenchmarkReport) -> None:
     schema = json.loads((ROOT / "docs/benchmark.schema.json").read_text())
     Draft202012Validator(schema).validate(json.loads(as_json(report)))
 
@@ -40,7 +48,7 @@ def test_the_documented_schema_is_the_codes_own() -> None:
     assert (ROOT / "docs/benchmark.schema.json").read_text() == schema_text()
 
 
-def test_stages_are_measured_and_cost_depends_on_the_audience(report: Report) -> None:
+def test_stages_are_measured_and_cost_depends_on_the_audience(report: BenchmarkReport) -> None:
     empty, pair = report.scenarios
     assert (empty.faces, pair.faces) == (0, 2)
     assert {"capture", "scale", "gate", "detect", "track", "encode", "publish"} <= set(empty.stages)
@@ -51,7 +59,7 @@ def test_stages_are_measured_and_cost_depends_on_the_audience(report: Report) ->
     assert sum(stage.median_ms for stage in pair.stages.values()) <= 1.5 * pair.frame.median_ms
 
 
-def test_models_are_held_against_a_large_convolution(report: Report) -> None:
+def test_models_are_held_against_a_large_convolution(report: BenchmarkReport) -> None:
     assert [model.name for model in report.models] == ["face-ssd", "agender-ssrnet"]
     assert report.peak_gmac_per_s > 0.1
     for model in report.models:
@@ -79,7 +87,7 @@ def test_our_own_share_is_what_networks_capture_and_scaling_leave(monkeypatch: p
     assert bench.own_shares == [pytest.approx(1 - (2 + 1 + 2 + 1) / 9)]
 
 
-def test_table_and_comparison_name_every_scenario(report: Report) -> None:
+def test_table_and_comparison_name_every_scenario(report: BenchmarkReport) -> None:
     table = as_table(report)
     assert "0 faces" in table
     assert "2 faces" in table
@@ -87,7 +95,7 @@ def test_table_and_comparison_name_every_scenario(report: Report) -> None:
     assert "    1.00" in compare(report, report)
 
 
-def test_reports_are_read_back(report: Report, tmp_path: Path) -> None:
+def test_reports_are_read_back(report: BenchmarkReport, tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text(as_json(report))
     assert read(path) == report
@@ -103,6 +111,9 @@ def test_percentiles_of_known_durations() -> None:
 
 def test_a_recording_shown_again_does_not_turn_time_back(monkeypatch: pytest.MonkeyPatch) -> None:
     class Recording:
+        live = False
+        restarts = 0
+
         def __init__(self) -> None:
             self._left = 3
 

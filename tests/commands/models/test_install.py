@@ -12,7 +12,7 @@ from edge_agender.commands.models import install as model_store
 from edge_agender.commands.models.install import add_model, list_models, model_info
 from edge_agender.errors import ModelError, UsageError
 from edge_agender.inference import catalogue as models
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 from tests.support import tiny_models
 from tests.support.paths import SHARED
 
@@ -56,7 +56,7 @@ def test_an_added_model_can_be_opened_and_is_listed(place):
     assert [(row.name, row.state) for row in before] == [("tiny", "available")]
     assert [(row.name, row.state) for row in after] == [("tiny", "added")]
     assert after[0].size_bytes == len(tiny_models.colour_means())
-    estimator = Estimator(models.find_model("tiny", place["user"], place["shipped"]))
+    estimator = ModelEstimator(models.find_model("tiny", place["user"], place["shipped"]))
     assert estimator.estimate([np.full((8, 8, 3), 60, np.uint8)])[0].years == 60.0
 
 
@@ -92,7 +92,7 @@ def test_a_wrong_download_is_refused_and_the_old_file_kept(place, spoil, says):
     with pytest.raises(ModelError, match=says):
         add(place)
     assert installed(place) == before
-    Estimator(models.find_model("tiny", place["user"], place["shipped"]))
+    ModelEstimator(models.find_model("tiny", place["user"], place["shipped"]))
 
 
 def test_a_model_whose_tensors_differ_from_its_description_is_refused_and_the_old_one_kept(place):
@@ -106,7 +106,7 @@ def test_a_model_whose_tensors_differ_from_its_description_is_refused_and_the_ol
     with pytest.raises(ModelError, match="no output pred_a"):
         add(place)
     assert installed(place) == before
-    Estimator(models.find_model("tiny", place["user"], place["shipped"]))
+    ModelEstimator(models.find_model("tiny", place["user"], place["shipped"]))
 
 
 def test_a_new_version_replaces_the_old_one_and_leaves_nothing_behind(place):
@@ -141,7 +141,7 @@ def test_a_file_without_a_published_hash_comes_from_a_folder_only_and_its_hash_i
         add(place, downloads=False)
     spec = add(place)
     assert spec.networks[0].weights.sha256 == hashlib.sha256(tiny_models.colour_means()).hexdigest()
-    Estimator(models.find_model("tiny", place["user"], place["shipped"]))
+    ModelEstimator(models.find_model("tiny", place["user"], place["shipped"]))
 
 
 def test_a_missing_file_and_an_unknown_name(place):

@@ -7,7 +7,7 @@ from edge_agender.commands.models.install import add_model
 from edge_agender.commands.models.keras import convert, ssrnet
 from edge_agender.errors import ModelError
 from edge_agender.inference.tflite import Network
-from edge_agender.vision.estimator import Estimator
+from edge_agender.vision.estimator import ModelEstimator
 from tests.support.paths import SHARED
 
 MODELS = SHARED / "models"
@@ -40,7 +40,7 @@ def test_a_converted_ssrnet_equals_its_keras_original(name):
 def test_ssrnet_is_added_whole(tmp_path):
     weights("age_megaface_asian")
     spec = add_model("ssrnet", MODELS, tmp_path)
-    estimate = Estimator(spec).estimate([np.full((64, 64, 3), (90, 120, 160), np.uint8)])[0]
+    estimate = ModelEstimator(spec).estimate([np.full((64, 64, 3), (90, 120, 160), np.uint8)])[0]
     assert 0 < estimate.years < 101
 
 
