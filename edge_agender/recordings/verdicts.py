@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from edge_agender.audience.demography import person
@@ -47,7 +48,16 @@ def _believed(face: Face, presence: Presence | None, config: Config) -> Mark:
         lines.append(_stay(presence, config))
     gender = shown_gender(face.estimate, audience.min_gender_confidence)
     looking = None if presence is None else presence.looking
-    return Mark(face.box, tuple(lines), gender, "counted" if counted else "seen", looking)
+    return Mark(face.box, tuple(lines), gender, "counted" if counted else "seen", looking, _aim(face))
+
+
+def _aim(face: Face) -> tuple[float, float] | None:
+    """Return where a line of sight, as long as the face is high, ends in the picture; None without a pose."""
+    if face.pose is None:
+        return None
+    (x, y), length = face.box.centre, face.box.height
+    yaw, pitch = math.radians(face.pose.yaw_deg), math.radians(face.pose.pitch_deg)
+    return x + length * math.sin(yaw) * math.cos(pitch), y - length * math.sin(pitch)
 
 
 def _stay(presence: Presence, config: Config) -> str:
