@@ -37,6 +37,7 @@ VERBS = {
     "check": "is the configuration usable? every mistake at once; exit code 78",
     "selftest": "run the pipeline on faces with known age and gender and check the result",
     "preview": "a recording of yours with ages and genders drawn on it, on a page or as a film",
+    "report": "what recordings of yours show of an audience, as one page without pictures",
     "predict": "faces, ages and genders of pictures, one JSON object a line",
     "evaluate": "accuracy on your own labelled pictures, as JSON",
     "models": "which models there are; install published ones",

@@ -30,6 +30,7 @@ HERE = {
     r"edge-agender models list": r"agender-ssrnet +estimator +shipped",
     r"edge-agender models info ssrnet": r"SSR-Net",
     r"edge-agender predict photo.jpg( --out marked)?": r'"years"',
+    r"edge-agender report holiday.mp4( --truth visits.csv)? --out report.html": r"^written: ",
     r"edge-agender preview holiday.mp4 --out annotated.mp4": r"viewers so far",
     r"edge-agender evaluate faces labels.csv": r'"detected": 1.0',
     r"edge-agender evaluate boxes labels.json": r'"average_precision|"ap',
@@ -90,7 +91,7 @@ TARGETS = {
 # Programs that take a second or more, beyond the first of their kind: make test-all.
 SLOW = (
     r"edge-agender (--version|--benchmark .*|selftest.*|check( --config \S+)?|.*aggregate.*"
-    r"|(models info|predict|preview|evaluate|privacy-report) .*)"
+    r"|(models info|predict|preview|report|evaluate|privacy-report) .*)"
 )
 
 COMMANDS = commands()

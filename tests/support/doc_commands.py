@@ -86,6 +86,7 @@ class Sandbox:
             (self.clone / name).symlink_to(ROOT / name)
         _picture(self.clone / "photo.jpg")
         _video(self.clone / "holiday.mp4", self.clone / "photo.jpg")
+        (self.clone / "visits.csv").write_text("entered,left,gender,age,looked\n0:00,0:02,f,25-34,yes\n")
         (self.clone / "labels.csv").write_text("path,age,gender\nphoto.jpg,30,female\n")
         face = '{"box": [240, 130, 160, 220], "ignore": false}'
         (self.clone / "labels.json").write_text(

@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_agender.commands.options import add_config_flags, config_path
 from edge_agender.common.logs import configure_logging
 from edge_agender.errors import UsageError
 
-if TYPE_CHECKING:
-    from edge_agender.config.settings import Config
-
 DEFAULT_PORT = 8090
-# The demo has no end of its own.
-DEMO_FILM_S = 20
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,6 +38,7 @@ def run(options: Namespace) -> int:
     from edge_agender.commands.preview.rules import refuse_to_show
     from edge_agender.config.load import load
     from edge_agender.imaging.quiet import silence_opencv
+    from edge_agender.recordings.configuration import recording_config
 
     service = load(config_path(options))
     refuse_to_show(options.what, service, in_view=options.i_am_in_view, writes=options.out is not None)
@@ -51,7 +46,8 @@ def run(options: Namespace) -> int:
     found = playlist(options.what)
     if found.pictures:
         return _pictures(options, found.pictures)
-    configs = [(Path(each).name, _config(options, each)) for each in found.videos]
+    path, paced = config_path(options), options.out is None
+    configs = [(Path(each).name, recording_config(path, options.overrides, each, paced=paced)) for each in found.videos]
     # Imported last: a refusal needs no network and no library of pictures.
     from edge_agender.commands.preview.show import film, show_on_page
 
@@ -73,17 +69,3 @@ def _pictures(options: Namespace, pictures: tuple[Path, ...]) -> int:
     predict = open_predictor("ssd", None, None)
     show_pictures(pictures, predict, port=options.port, blur=options.blur, again=options.loop)
     return 0
-
-
-def _config(options: Namespace, what: str) -> Config:
-    """Return the configuration in use with what is to be shown as its source: no camera of the file's stays in it."""
-    from edge_agender.config.load import apply_overrides, read_file, source_overrides, validate
-
-    path = config_path(options)
-    data = {key: value for key, value in (read_file(path) if path else {}).items() if key != "source"}
-    pace = "false" if options.out else "true"
-    paced = [f"source.opencv.pace={pace}", f"source.demo.pace={pace}"]
-    if options.out and not any(each.startswith("source.demo.duration_s") for each in options.overrides):
-        paced.append(f"source.demo.duration_s={DEMO_FILM_S}")
-    overrides = [*options.overrides, *source_overrides(what), *paced]
-    return validate(apply_overrides(data, overrides), str(path) if path else "configuration")
