@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_agender.config.settings import TrackingConfig
+from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box, iou
 from edge_agender.vision.faces import Detection
 from edge_agender.vision.tracking.assignment import assign

@@ -1,16 +1,24 @@
-"""From faces to an audience: who is here now, whose visit is over, which windows are complete."""
+"""From faces to an audience: who is here now, whose visit is over, which windows and periods are complete."""
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_agender.audience.demography import GENDERS, AgeBands, person
-from edge_agender.audience.measures import Content, FrameView, Visit
+from edge_agender.audience.measures import Content, Demographics, FrameView, Gender, Visit
+from edge_agender.audience.periods import Periods
+from edge_agender.audience.spans import Closed, Spans
+from edge_agender.audience.tally import WINDOW, Tally
 from edge_agender.audience.visits import Presence, Visits
-from edge_agender.audience.windows import ClosedWindow, Windows
-from edge_agender.config.settings import AudienceConfig, TrackingConfig, WindowConfig
+from edge_agender.config.audience import AudienceConfig
+from edge_agender.config.settings import Config
 from edge_agender.vision.faces import Face
+
+# Of the state on disk.
+FORMAT = 2
 
 
 class FrameCounter:
@@ -27,23 +35,40 @@ class FrameCounter:
         # By age: an order by track would let a subscriber follow one person from message to message.
         people.sort(key=lambda who: (who.years is None, who.years or 0.0))
         genders, bands = dict.fromkeys(GENDERS, 0), dict.fromkeys(self._bands.labels, 0)
+        cells: Counter[tuple[Gender, str]] = Counter()
         for who in people:
+            band = self._bands.of(who.years)
             genders[who.gender] += 1
-            bands[self._bands.of(who.years)] += 1
+            bands[band] += 1
+            cells[who.gender, band] += 1
         ages = [who.years for who in people if who.years is not None]
         mean_age = sum(ages) / len(ages) if ages else None
-        return FrameView(sequence, utc_s, tuple(people), genders, bands, mean_age)
+        # In a fixed order: that of their appearance would let a subscriber follow one person from message to message.
+        ordered = {(gender, band): cells[gender, band] for gender in genders for band in bands if cells[gender, band]}
+        return FrameView(sequence, utc_s, len(people), genders, bands, ordered, mean_age, tuple(people))
 
 
 class Audience:
-    """Visits and windows. One thread; times come with the frames."""
+    """Visits, windows and the demographics' periods. One thread; times come with the frames."""
 
-    def __init__(self, config: AudienceConfig, window: WindowConfig, tracking: TrackingConfig) -> None:
-        self._hold_s = config.hold_s
-        self._visits = Visits(config)
+    def __init__(self, config: Config) -> None:
+        self._hold_s = config.audience.hold_s
+        self._visits = Visits(config.audience)
         # The tracker knows of an exit only max_gap_s later, and searches may be up to a second apart.
-        self._windows = Windows(window.length_s, tracking.max_gap_s + 1.0, AgeBands(config.age_bands))
+        grace_s = config.tracking.max_gap_s + 1.0
+        self._windows = Spans(config.window.length_s, grace_s, WINDOW)
+        self._periods = Periods(
+            config.demographics.period_s,
+            grace_s,
+            AgeBands(config.audience.age_bands),
+            min_cell=config.privacy.min_cell,
+            by_content=config.demographics.split == "content",
+            # Whoever could foresee the rounding could compute small cells back.
+            chance=random.SystemRandom().random,
+        )
         self._content = Content(None)
+        # Which window each track was last counted in as present.
+        self._present: dict[int, int] = {}
 
     def show(self, content: Content) -> None:
         """From now on the sign shows this."""
@@ -63,7 +88,11 @@ class Audience:
         content = self._content.at(utc_s)
         visits = self._visits.observe(faces, now_s, utc_s, content, focal_length_px)
         self._count(visits)
-        self._windows.watch(utc_s, now_s, len(here(faces, now_s, self._hold_s)), luma, throttled, content)
+        present = here(faces, now_s, self._hold_s)
+        for tally, seconds in self._windows.watched(utc_s, now_s):
+            tally.watch(seconds, len(present), luma, content)
+        self._periods.watch(utc_s, now_s)
+        self._note(self._windows.at(utc_s), present, throttled)
         return visits
 
     def present(self) -> dict[int, Presence]:
@@ -76,21 +105,41 @@ class Audience:
         self._count(visits)
         return visits
 
-    def windows_due(self, utc_s: float) -> list[ClosedWindow]:
+    def windows_due(self, utc_s: float) -> list[Closed[Tally]]:
         """Return the windows that are complete, each once. Call it also while no frames come."""
         return self._windows.due(utc_s)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the open windows in JSON's types: sums only, no visit that goes on and no identity."""
-        return self._windows.snapshot()
+    def demographics_due(self, utc_s: float) -> list[Demographics]:
+        """Return the demographics of the periods that are complete, each once."""
+        return self._periods.due(utc_s)
 
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on with the windows of the process before; raise ValueError, with nothing changed, for anything else."""
-        self._windows.restore(snapshot)
+    def snapshot(self) -> dict[str, Any]:
+        """Return what is open in JSON's types: sums only, no visit that goes on and no identity."""
+        return {"format": FORMAT, "windows": self._windows.snapshot(), "demographics": self._periods.snapshot()}
+
+    def restore(self, snapshot: Mapping[str, Any], utc_s: float) -> None:
+        """Go on from another process's snapshot; raise ValueError, with nothing changed, where it cannot be used."""
+        if not isinstance(snapshot, Mapping) or snapshot.get("format") != FORMAT:
+            raise ValueError("not a state of the figures, or of another format")
+        try:
+            windows = self._windows.restored(snapshot["windows"], utc_s)
+            self._periods.restore(snapshot["demographics"], utc_s)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the figures' state cannot be read: {error!r}") from None
+        self._windows = windows
+
+    def _note(self, tally: Tally, present: Sequence[Face], throttled: bool | None) -> None:
+        tally.peak_count = max(tally.peak_count, len(present))
+        if throttled is not None:
+            tally.throttled = throttled or bool(tally.throttled)
+        before = self._present
+        self._present = {face.track_id: tally.number for face in present}
+        tally.present += sum(before.get(track_id) != tally.number for track_id in self._present)
 
     def _count(self, visits: Sequence[Visit]) -> None:
         for visit in visits:
-            self._windows.leave(visit)
+            self._windows.at(visit.last_utc_s).leave(visit)
+            self._periods.leave(visit)
 
 
 def here(faces: Sequence[Face], now_s: float, hold_s: float) -> list[Face]:

@@ -11,6 +11,8 @@ from edge_agender.vision.faces import Estimate
 
 UNKNOWN = "unknown"
 GENDERS: tuple[Gender, ...] = ("female", "male", "unknown")
+# Models are trained on whole years, as people count: at 17.4 on that scale somebody is more likely 17 than 18.
+HALF_YEAR = 0.5
 UNKNOWN_PERSON = Person(None, None, "unknown", None)
 
 
@@ -22,10 +24,40 @@ class AgeBands:
         lows, highs = (0, *self._ends), (*(end - 1 for end in self._ends), None)
         bands = (f"{low}+" if high is None else f"{low}-{high}" for low, high in zip(lows, highs, strict=True))
         self.labels: tuple[str, ...] = (*bands, UNKNOWN)
+        pairs = [(("female", band), ("male", band)) for band in self.labels[:-1]]
+        # Every cell of gender and age that can occur, each beside its neighbours: women and men by turns.
+        self.cells: tuple[tuple[str, str], ...] = (
+            *(cell for at, pair in enumerate(pairs) for cell in (pair if at % 2 == 0 else pair[::-1])),
+            (UNKNOWN, UNKNOWN),
+        )
 
     def of(self, years: float | None) -> str:
         """Return the band of an age in years; 'unknown' for None. 17.9 years are 17, as people count."""
         return UNKNOWN if years is None else self.labels[bisect_right(self._ends, math.floor(years))]
+
+    def fractions(self, estimate: Estimate | None) -> dict[tuple[str, str], float]:
+        """Return how much of somebody belongs to each cell, in all 1; without an estimate, to the unknown one.
+
+        The age is taken as normally distributed about the estimate; where no deviation is known, as certain.
+        """
+        if estimate is None:
+            return {(UNKNOWN, UNKNOWN): 1.0}
+        parts = self._parts(estimate.years, estimate.years_sd)
+        by_gender = (("female", estimate.p_female), ("male", 1 - estimate.p_female))
+        return {
+            (gender, band): weight * part
+            for band, part in zip(self.labels, parts, strict=False)
+            for gender, weight in by_gender
+            if weight * part > 0
+        }
+
+    def _parts(self, years: float, sd: float) -> list[float]:
+        """Return the probability of each band."""
+        if not sd > 0:
+            band = self.of(years)
+            return [float(label == band) for label in self.labels[:-1]]
+        below = [0.5 * (1 + math.erf((end - HALF_YEAR - years) / sd / math.sqrt(2))) for end in self._ends]
+        return [high - low for low, high in zip([0.0, *below], [*below, 1.0], strict=True)]
 
 
 def person(estimate: Estimate | None, min_gender_confidence: float) -> Person:

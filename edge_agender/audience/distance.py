@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_agender.audience.measures import Distance
-from edge_agender.config.settings import DistanceConfig
+from edge_agender.config.audience import DistanceConfig
 from edge_agender.imaging.geometry import TYPICAL_HFOV_DEG, focal_px
 
 

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from edge_agender.vision.faces import Estimate
+
+Gender = Literal["female", "male", "unknown"]
+Distance = Literal["near", "mid", "far", "unknown"]
+
 
 class Person(NamedTuple):
     """Age and gender of somebody, with their uncertainty; None before there is an estimate."""
@@ -18,18 +23,20 @@ class Person(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FrameView:
-    """The audience in one frame. `by_age_band` holds every band; `people` are ordered by age, not by identity."""
+    """The audience in one frame.
+
+    `by_age_band` holds every band, `cells` those that are not empty. `people` are ordered by age, not by identity; None
+    where single persons are not released.
+    """
 
     sequence: int
     utc_s: float
-    people: tuple[Person, ...]
+    count: int
     by_gender: Mapping[Gender, int]
     by_age_band: Mapping[str, int]
+    cells: Mapping[tuple[Gender, str], int]
     mean_age: float | None
-
-    @property
-    def count(self) -> int:
-        return len(self.people)
+    people: tuple[Person, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,12 @@ class Visit:
     attention_s: float | None
     glances: int | None
     person: Person
+    estimate: Estimate | None
     distance: Distance
     content: tuple[ContentShare, ...]
+    is_pass: bool
     is_viewer: bool
+    is_engaged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +79,68 @@ class Viewer:
     content: tuple[ContentShare, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    gender: Gender
+class CellKey(NamedTuple):
+    """A cell of the demographics. `content` is None where they are not split by it, or nothing was shown."""
+
+    content: str | None
+    gender: str
     age_band: str
-    viewers: int
 
 
 @dataclass(frozen=True, slots=True)
 class Demographics:
-    """Viewers by gender and age band, small cells left out; `suppressed` is what the cells left out sum to."""
+    """Who the viewers of a period were: (cell, viewers, standard deviation), viewers in multiples of `min_cell`.
 
+    The cells and `withheld` sum to `viewers` and `brought_forward`.
+    """
+
+    number: int
+    start_utc_s: float
+    length_s: int
+    historical: bool
+    covered_s: float
+    viewers: int
+    brought_forward: int
+    withheld: int
     min_cell: int
-    cells: tuple[Cell, ...]
-    suppressed: int
+    cells: tuple[tuple[CellKey, int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ContentWindow:
-    """What happened while one content was on the sign."""
+    """What happened while one content was on the sign; `id` None: contents of too few viewers, and no content.
 
-    id: str
+    None for what is not released.
+    """
+
+    id: str | None
     shown_s: float
-    mean_count: float | None
+    viewers: int | None
+    dwell_s: float | None
+    attention_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """How long a window's viewers stayed."""
+
+    total_s: float
+    histogram: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How long a window's viewers looked: of those whose looks were measured."""
+
     viewers: int
-    dwell_s: float
-    attention_s: float
-    demographics: Demographics | None
+    engaged: int
+    total_s: float
+    glances: int
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is released of one span of time. Fields as in the message."""
+    """What is released of one span of time, None for what is not. Fields as in the message."""
 
     number: int
     start_utc_s: float
@@ -109,23 +149,13 @@ class Window:
     covered_s: float
     opportunities_to_see: int
     viewers: int
-    dwell_total_s: float
-    dwell_histogram: tuple[int, ...]
-    attention_viewers: int
-    attention_total_s: float
-    glances: int
+    dwell: Stays | None
+    attention: Attention | None
     mean_count: float | None
     peak_count: int
-    demographics: Demographics | None
     content: tuple[ContentWindow, ...]
     light: float | None
     throttled: bool | None
-
-
-Gender = Literal["female", "male", "unknown"]
-
-
-Distance = Literal["near", "mid", "far", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,39 @@
-"""The last gate before a message: what the configured level does not release is not made, and small cells are not told.
+"""The last gate before a message: what the configured level does not release is not made.
 
-Cells of a window below `min_cell` could point at somebody who is known to have been there. They are left out, and so
-is, where that would not be enough, one more: see `protect`.
+At `aggregate` a figure that fewer than `min_cell` persons stand behind would tell how long one of them stayed or
+looked: then a window holds counts only. Who the viewers were is settled in ledger.py, at every level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
-from edge_agender.audience.demography import GENDERS, AgeBands
-from edge_agender.audience.measures import Cell, ContentWindow, Demographics, FrameView, Gender, Viewer, Visit, Window
-from edge_agender.audience.tally import ContentTally, Tally
-from edge_agender.audience.windows import ClosedWindow
-from edge_agender.config.settings import PrivacyConfig, WindowConfig
-
-CellKey = tuple[Gender, str]
+from edge_agender.audience.measures import Attention, ContentWindow, FrameView, Stays, Viewer, Visit, Window
+from edge_agender.audience.spans import Closed
+from edge_agender.audience.tally import NO_CONTENT, ContentTally, Tally
+from edge_agender.config.settings import PrivacyConfig
 
 _MINUTE_S = 60
 
 
 class Gate:
-    """Releases what the privacy level allows: aggregate (windows), frame (and frames), viewer (and exit events)."""
+    """Releases what the level allows: aggregate (sums of many), frame (and frames), viewer (and single persons)."""
 
-    def __init__(self, privacy: PrivacyConfig, window: WindowConfig, bands: AgeBands) -> None:
-        self._min_cell = privacy.min_cell
-        self._by_content = window.demographics == "content"
-        self._cells: set[CellKey] = {(gender, band) for gender in GENDERS for band in bands.labels}
+    def __init__(self, privacy: PrivacyConfig) -> None:
         self.releases_frames = privacy.level in ("frame", "viewer")
         self.releases_viewers = privacy.level == "viewer"
+        # Frames show how long somebody is in view: to withhold it in windows would protect nobody.
+        self._fewest = privacy.min_cell if privacy.level == "aggregate" else 1
 
     def frame(self, view: FrameView) -> FrameView | None:
-        return view if self.releases_frames else None
+        """Return what is released of a frame; None where nothing is."""
+        if not self.releases_frames:
+            return None
+        return view if self.releases_viewers else replace(view, people=None)
 
     def viewer(self, visit: Visit) -> Viewer | None:
-        """Return what may be told of a visit: None of a mere passer-by, and below level `viewer`."""
+        """Return what is released of a visit: None of a mere passer-by, and below level `viewer`."""
         if not (self.releases_viewers and visit.is_viewer):
             return None
         return Viewer(
@@ -46,8 +46,11 @@ class Gate:
             content=visit.content,
         )
 
-    def window(self, closed: ClosedWindow) -> Window:
+    def window(self, closed: Closed[Tally]) -> Window:
+        """Return what is released of a window."""
         tally = closed.tally
+        enough = tally.viewers >= self._fewest or not tally.viewers
+        looks = tally.attention_viewers >= self._fewest or not tally.attention_viewers
         return Window(
             number=tally.number,
             start_utc_s=closed.start_utc_s,
@@ -56,57 +59,48 @@ class Gate:
             covered_s=tally.covered_s,
             opportunities_to_see=tally.passes,
             viewers=tally.viewers,
-            dwell_total_s=tally.dwell_s,
-            dwell_histogram=tuple(tally.histogram),
-            attention_viewers=tally.attention_viewers,
-            attention_total_s=tally.attention_s,
-            glances=tally.glances,
-            mean_count=_mean(tally.count_s, tally.covered_s),
+            dwell=Stays(tally.dwell_s, tuple(tally.histogram)) if enough else None,
+            attention=_attention(tally) if enough and looks else None,
+            mean_count=self._mean_count(tally),
             peak_count=tally.peak_count,
-            # One or the other: the difference of two tables of the same people could give a cell back.
-            demographics=None if self._by_content else self._demographics(tally),
-            content=tuple(self._content(id_, shown) for id_, shown in tally.content.items()),
+            content=tuple(self._contents(tally.content, enough=enough, looks=enough and looks)),
             light=_mean(tally.luma_s, tally.luma_covered_s),
             throttled=tally.throttled,
         )
 
-    def _content(self, id_: str, shown: ContentTally) -> ContentWindow:
-        return ContentWindow(
-            id=id_,
-            shown_s=shown.shown_s,
-            mean_count=_mean(shown.count_s, shown.shown_s),
-            viewers=shown.viewers,
-            dwell_s=shown.dwell_s,
-            attention_s=shown.attention_s,
-            demographics=self._demographics(shown) if self._by_content else None,
-        )
+    def _mean_count(self, tally: Tally) -> float | None:
+        """Persons in view on average; by the seconds covered, it would tell how long a single one was there."""
+        if 0 < tally.present < self._fewest:
+            return None
+        return _mean(tally.count_s, tally.covered_s)
 
-    def _demographics(self, counted: Tally | ContentTally) -> Demographics:
-        # Another set of bands may have been configured while the window was open: then it holds cells of both.
-        told = protect(counted.cells, self._min_cell, len(self._cells | counted.cells.keys()))
-        cells = tuple(Cell(gender, band, counted.cells[gender, band]) for gender, band in sorted(told))
-        return Demographics(self._min_cell, cells, counted.cells.total() - sum(cell.viewers for cell in cells))
+    def _contents(self, content: Mapping[str, ContentTally], *, enough: bool, looks: bool) -> list[ContentWindow]:
+        """Return each content's figures; those of too few viewers together as one, with what had no content."""
+        if self._fewest == 1:
+            return [_content(id_, shown, looks=looks) for id_, shown in content.items() if id_ != NO_CONTENT]
+        told = {id_: shown for id_, shown in content.items() if id_ != NO_CONTENT and shown.viewers >= self._fewest}
+        rest = {id_: shown for id_, shown in content.items() if id_ not in told}
+        # What remains of the window's sums follows by subtraction: enough viewers must stand behind that too.
+        while told and 0 < max((shown.viewers for shown in rest.values()), default=0) < self._fewest:
+            least = min(told, key=lambda id_: (told[id_].viewers, id_))
+            rest[least] = told.pop(least)
+        merged = [_merged(list(rest.values()), enough=enough, looks=looks)] if rest.keys() - {NO_CONTENT} else []
+        return [*(_content(id_, shown, looks=looks) for id_, shown in told.items()), *merged]
 
 
-def protect(cells: Mapping[CellKey, int], min_cell: int, all_cells: int) -> Collection[CellKey]:
-    """Return the cells that may be told beside the total of all of them.
+def _content(id_: str, shown: ContentTally, *, looks: bool) -> ContentWindow:
+    return ContentWindow(id_, shown.shown_s, shown.viewers, shown.dwell_s, shown.attention_s if looks else None)
 
-    A cell of 1 to min_cell - 1 persons must not follow from what is told, even for somebody who knows this rule.
-    Cells of at least `min_cell` are told; what the others sum to is known, since the total is. That gives them away
-    where only one is left, or where all that are left must be as large as they can be. Then the smallest told cells
-    join them, all that are equally small: no order of cells decides, so the values of the hidden ones may be swapped
-    at will. `all_cells` counts the empty ones too.
-    """
-    told = {cell: count for cell, count in cells.items() if count >= min_cell}
-    total, hidden = sum(cells.values()), all_cells - len(told)
-    rest = total - sum(told.values())
-    if total == all_cells * (min_cell - 1):
-        # Were every cell one below the limit, no large one could hide them: so nothing is ever told of this total.
-        return ()
-    if told and rest and (hidden == 1 or rest == hidden * (min_cell - 1)):
-        least = min(told.values())
-        return [cell for cell, count in told.items() if count > least]
-    return told
+
+def _merged(parts: list[ContentTally], *, enough: bool, looks: bool) -> ContentWindow:
+    """One may have seen several of them: how many viewers they had together is not known."""
+    dwell_s, attention_s = sum(part.dwell_s for part in parts), sum(part.attention_s for part in parts)
+    shown_s = sum(part.shown_s for part in parts)
+    return ContentWindow(None, shown_s, None, dwell_s if enough else None, attention_s if looks else None)
+
+
+def _attention(tally: Tally) -> Attention:
+    return Attention(tally.attention_viewers, tally.engaged, tally.attention_s, tally.glances)
 
 
 def _mean(total: float, seconds: float) -> float | None:

@@ -10,8 +10,11 @@ from edge_agender.audience.demography import person
 from edge_agender.audience.distance import coarse, distance_cm
 from edge_agender.audience.measures import ContentShare, Distance, Visit
 from edge_agender.audience.tally import MOST_CONTENTS
-from edge_agender.config.settings import AudienceConfig, LookingConfig
+from edge_agender.config.audience import AudienceConfig, LookingConfig
 from edge_agender.vision.faces import Face
+
+# Half a second of frames need not sum to 0.5 in binary.
+GRACE_S = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +131,14 @@ class Visits:
     def _presence(self, stay: _Stay) -> Presence:
         dwell_s = stay.last_s - stay.face.first_seen_s
         attention_s = min(stay.attention_s, dwell_s) if stay.gaze.measured else None
-        viewer = self._is_viewer(stay.face.hits, dwell_s, attention_s)
+        _, viewer = self._ladder(stay.face.hits, dwell_s, attention_s)
         return Presence(stay.gaze.looking if stay.gaze.measured else None, dwell_s, attention_s or 0.0, viewer)
 
     def _visit(self, stay: _Stay) -> Visit:
         dwell_s = stay.last_s - stay.face.first_seen_s
         measured = stay.gaze.measured
         attention_s = min(stay.attention_s, dwell_s) if measured else None
+        is_pass, is_viewer = self._ladder(stay.face.hits, dwell_s, attention_s)
         return Visit(
             first_utc_s=stay.first_utc_s,
             last_utc_s=stay.last_utc_s,
@@ -142,19 +146,26 @@ class Visits:
             attention_s=attention_s,
             glances=stay.gaze.glances if measured else None,
             person=person(stay.face.estimate, self._config.min_gender_confidence),
+            estimate=stay.face.estimate,
             distance=self._distance(stay),
             content=tuple(
                 ContentShare(id_, share[0], min(share[1], share[0]) if measured else None)
                 for id_, share in stay.content.items()
             ),
-            is_viewer=self._is_viewer(stay.face.hits, dwell_s, attention_s),
+            is_pass=is_pass,
+            is_viewer=is_viewer,
+            is_engaged=is_viewer and (attention_s or 0.0) >= self._config.viewer.engaged_s - GRACE_S,
         )
 
-    def _is_viewer(self, hits: int, dwell_s: float, attention_s: float | None) -> bool:
+    def _ladder(self, hits: int, dwell_s: float, attention_s: float | None) -> tuple[bool, bool]:
+        """Return whether somebody had an opportunity to see, and whether somebody was a viewer.
+
+        Where looks are not measured at all, being there makes a viewer.
+        """
         need = self._config.viewer
-        # Half a millisecond of grace: a half-second of frames need not sum to 0.5 in binary.
-        enough = hits >= need.min_detections and dwell_s >= need.min_s - 5e-4
-        return enough and (need.min_attention_s == 0 or (attention_s or 0.0) >= need.min_attention_s)
+        is_pass = hits >= need.min_detections
+        looked = attention_s is None or attention_s >= need.min_attention_s - GRACE_S
+        return is_pass, is_pass and looked and dwell_s >= need.min_s - GRACE_S
 
     def _distance(self, stay: _Stay) -> Distance:
         if not stay.log_size_s[1]:

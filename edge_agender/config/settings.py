@@ -11,13 +11,12 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from edge_agender.config.audience import AudienceConfig, DemographicsConfig, TrackingConfig, WindowConfig
 from edge_agender.config.hours import parse_hours
+from edge_agender.config.section import Fraction, NotNegative, Positive, Section
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 # The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
 Timeout = Annotated[float, Field(gt=0, le=20)]
 # What the demo shows at once, and threads of a network.
@@ -25,16 +24,6 @@ MOST_PEOPLE, MOST_THREADS = 32, 8
 TOPIC, TOPIC_LEVEL = r"^[^+#/\x00][^+#\x00]*$", r"^[^+#/\x00\s]+$"
 Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=TOPIC)]
 TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=TOPIC_LEVEL)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def empty_is_default(cls, value: object) -> object:
-        """A section of which every line is commented out reads as null."""
-        return {} if value is None else value
 
 
 def is_loopback(host: str) -> bool:
@@ -166,78 +155,6 @@ class GatingConfig(Section):
     estimates: bool = True
 
 
-class TrackingConfig(Section):
-    max_gap_s: Positive = 1.5
-    max_gap_unconfirmed_s: Positive = 0.4
-    min_hits: Annotated[int, Field(ge=1)] = 2
-    start_score: Fraction = 0.0
-    confirm_score: Fraction = 0.0
-
-
-class ViewerConfig(Section):
-    """What it takes to count as a viewer."""
-
-    min_detections: Annotated[int, Field(ge=1)] = 3
-    min_s: NotNegative = 0.5
-    min_attention_s: NotNegative = 0.0
-
-
-class LookingConfig(Section):
-    """When a face looks at the sign, by how frontal it is (0..1): from one value until below a lower one."""
-
-    starts_at: Fraction = 0.42
-    ends_at: Fraction = 0.38
-    smooth_s: NotNegative = 0.2
-    max_gap_s: Positive = 0.6
-
-    @model_validator(mode="after")
-    def hysteresis(self) -> LookingConfig:
-        if self.ends_at > self.starts_at:
-            raise ValueError("ends_at must not be above starts_at")
-        return self
-
-
-class DistanceConfig(Section):
-    lens_hfov_deg: Annotated[float, Field(gt=1, lt=179)] | None = None
-    face_height_cm: Positive = 20.0
-    near_cm: Positive = 150.0
-    far_cm: Positive = 400.0
-
-    @model_validator(mode="after")
-    def ordered(self) -> DistanceConfig:
-        if self.near_cm >= self.far_cm:
-            raise ValueError("near_cm must be below far_cm")
-        return self
-
-
-class AudienceConfig(Section):
-    age_bands: tuple[Annotated[int, Field(ge=1, le=120)], ...] = (13, 18, 25, 35, 45, 55, 65)
-    min_gender_confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.7
-    hold_s: NotNegative = 0.5
-    viewer: ViewerConfig = ViewerConfig()
-    looking: LookingConfig = LookingConfig()
-    distance: DistanceConfig = DistanceConfig()
-
-    @field_validator("age_bands")
-    @classmethod
-    def rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if list(value) != sorted(set(value)):
-            raise ValueError("the lower ends of the bands must rise, such as [13, 18, 25]")
-        return value
-
-
-class WindowConfig(Section):
-    length_s: Annotated[int, Field(ge=10, le=86400)] = 60
-    demographics: Literal["window", "content"] = "window"
-
-    @field_validator("length_s")
-    @classmethod
-    def divides_the_day(cls, value: int) -> int:
-        if 86400 % value:
-            raise ValueError("must divide the day into equal parts, such as 60, 300, 900 or 3600")
-        return value
-
-
 class ScheduleConfig(Section):
     """When it measures. No hours: always."""
 
@@ -295,6 +212,7 @@ class QosConfig(Section):
     health: Annotated[int, Field(ge=0, le=2)] = 0
     viewer: Annotated[int, Field(ge=0, le=2)] = 1
     window: Annotated[int, Field(ge=0, le=2)] = 1
+    demographics: Annotated[int, Field(ge=0, le=2)] = 1
     enabled: Annotated[int, Field(ge=0, le=2)] = 1
     discovery: Annotated[int, Field(ge=0, le=2)] = 1
 
@@ -385,6 +303,7 @@ class Config(Section):
     tracking: TrackingConfig = TrackingConfig()
     audience: AudienceConfig = AudienceConfig()
     window: WindowConfig = WindowConfig()
+    demographics: DemographicsConfig = DemographicsConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()

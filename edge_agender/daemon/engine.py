@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from edge_agender.audience.measures import FrameView, Window
+from edge_agender.audience.measures import Demographics, FrameView, Window
 from edge_agender.capture.counts import Counts
 from edge_agender.common.timing import StageTimes
 from edge_agender.config.settings import Config
@@ -44,7 +44,7 @@ SAVE_WAIT_S = 1.0
 WINDOWS_STATE = "windows"
 # These are reloaded while running; what else changed is a restart of the process, which systemd does in a second.
 RELOADABLE = {"source", "detector", "estimator", "gating", "tracking", "audience", "window", "privacy", "schedule"}
-RELOADABLE |= {"models", "publish", "log"}
+RELOADABLE |= {"demographics", "models", "publish", "log"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class EngineStatus:
     observation: Observation | None
     view: FrameView | None
     windows: tuple[Window, ...]
+    periods: tuple[Demographics, ...]
     versions: VersionsPayload
     switch: SwitchState | None
     capturing: bool
@@ -148,6 +149,7 @@ class Engine:
             observation=self.observation,
             view=self.reporter.view,
             windows=tuple(self.reporter.windows),
+            periods=tuple(self.reporter.periods),
             versions=self.reporter.versions,
             switch=self.camera.switch_state,
             capturing=self.camera.capture is not None,

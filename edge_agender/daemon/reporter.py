@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,14 +12,13 @@ from typing import Any
 
 from edge_agender import __version__
 from edge_agender.audience.counting import Audience, FrameCounter
-from edge_agender.audience.demography import AgeBands
 from edge_agender.audience.distance import counted_focal_px
-from edge_agender.audience.measures import Content, FrameView, Visit, Window
+from edge_agender.audience.measures import Content, Demographics, FrameView, Visit, Window
 from edge_agender.audience.privacy import Gate
 from edge_agender.config.masking import masked
 from edge_agender.config.settings import Config
 from edge_agender.daemon.frame_policy import FramePolicy
-from edge_agender.messages.build import frame_message, viewer_message, window_message
+from edge_agender.messages.build import demographics_message, frame_message, viewer_message, window_message
 from edge_agender.messages.contract import VersionsPayload
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
@@ -26,7 +26,8 @@ from edge_agender.vision.pipeline import Observation
 
 log = logging.getLogger(__name__)
 
-KEPT_WINDOWS = 60  # for the status page: an hour of minutes
+# For the status page: an hour of minutes, a day of hours.
+KEPT_WINDOWS, KEPT_PERIODS = 60, 24
 
 
 class Reporter:
@@ -36,14 +37,15 @@ class Reporter:
         self._sender = sender
         self._counter = FrameCounter(config.audience)
         self._policy = FramePolicy(config.publish)
-        self.gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
+        self.gate = Gate(config.privacy)
         self._distance = config.audience.distance
-        self._audience = Audience(config.audience, config.window, config.tracking)
+        self._audience = Audience(config)
         self.versions = versions(config)
         self._frames_durable = config.outbox.frames_durable
         self._sequences: Counter[str] = Counter()
         self.view: FrameView | None = None
         self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
+        self.periods: deque[Demographics] = deque(maxlen=KEPT_PERIODS)
 
     def observe(self, observation: Observation, throttled: bool | None = None) -> Iterator[Message]:
         """Yield the messages that this frame gives rise to."""
@@ -67,11 +69,14 @@ class Reporter:
             yield replace(message, durable=True, qos=max(message.qos, 1)) if self._frames_durable else message
 
     def windows_due(self, utc_s: float) -> Iterator[Message]:
-        """Yield the windows that are complete. Call it also while no frames come."""
+        """Yield the windows and demographics that are complete. Call it also while no frames come."""
         for closed in self._audience.windows_due(utc_s):
             window = self.gate.window(closed)
             self.windows.append(window)
             yield window_message(self._sender, window, self._next("window"), self.versions)
+        for period in self._audience.demographics_due(utc_s):
+            self.periods.append(period)
+            yield demographics_message(self._sender, period, self._next("demographics"), self.versions)
 
     def end_visits(self) -> Iterator[Message]:
         """Yield the viewers who are still there when the camera closes."""
@@ -91,7 +96,7 @@ class Reporter:
         if snapshot is None:
             return
         try:
-            self._audience.restore(snapshot)
+            self._audience.restore(snapshot, time.time())
         except (ValueError, TypeError, AttributeError) as error:
             log.warning("the windows of before the restart are lost: %s", error)
 
@@ -99,6 +104,7 @@ class Reporter:
         """Number messages on from another reporter of this process: a gap in a sequence means a loss."""
         self._sequences = before._sequences
         self.windows.extend(before.windows)
+        self.periods.extend(before.periods)
 
     def _viewers(self, visits: Sequence[Visit]) -> Iterator[Message]:
         for visit in visits:
@@ -113,7 +119,7 @@ class Reporter:
 
 def audience_summary(view: FrameView) -> tuple[object, ...]:
     """What a subscriber would call the same audience: how many of which gender and band."""
-    return (tuple(view.by_gender.items()), tuple(view.by_age_band.items()))
+    return tuple(view.cells.items())
 
 
 def versions(config: Config) -> VersionsPayload:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 
 from edge_agender.audience.distance import counted_focal_px, distance_cm
-from edge_agender.audience.measures import Window
+from edge_agender.audience.measures import Demographics, Window
 from edge_agender.daemon.engine import Engine, EngineStatus
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
 from edge_agender.messages.sender import Sender
-from edge_agender.web.snapshot import AimFace, Broker, LiveState, Snapshot, WindowSummary
+from edge_agender.web.snapshot import AimFace, Broker, DemographicsSummary, LiveState, Snapshot, WindowSummary
 
 EVERY_S = 0.5
 AIMING_EVERY_S = 0.1
@@ -80,6 +80,7 @@ class StatusFeed:
             messages_waiting=outbox.live + outbox.durable if outbox else 0,
             messages_dropped=sum(outbox.dropped.values()) if outbox else 0,
             windows=tuple(_summary(window) for window in status.windows),
+            demographics=tuple(_period(period) for period in status.periods),
             picture_width_px=size[0],
             picture_height_px=size[1],
             faces=tuple(_faces(status)) if aiming else (),
@@ -128,15 +129,23 @@ def _broker(link: LinkState | None) -> Broker:
 
 
 def _summary(window: Window) -> WindowSummary:
-    cells: dict[str, dict[str, int | None]] = {}
-    for cell in window.demographics.cells if window.demographics else ():
-        cells.setdefault(cell.gender, {})[cell.age_band] = cell.viewers
+    looks = window.attention
     return WindowSummary(
         start_utc_s=window.start_utc_s,
         length_s=window.length_s,
         viewers=window.viewers,
         opportunities=window.opportunities_to_see,
-        attention_s=window.attention_total_s if window.attention_viewers else None,
-        cells=cells,
-        suppressed=window.demographics.suppressed if window.demographics else 0,
+        attention_s=looks.total_s if looks and looks.viewers else None,
+        engaged=looks.engaged if looks else None,
+    )
+
+
+def _period(period: Demographics) -> DemographicsSummary:
+    return DemographicsSummary(
+        start_utc_s=period.start_utc_s,
+        length_s=period.length_s,
+        viewers=period.viewers,
+        brought_forward=period.brought_forward,
+        withheld=period.withheld,
+        cells=tuple((*key, viewers, sd) for key, viewers, sd in period.cells),
     )

@@ -6,12 +6,26 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from edge_agender.audience.measures import ContentWindow, Demographics, FrameView, Gender, Person, Viewer, Window
+from edge_agender.audience.demography import GENDERS
+from edge_agender.audience.measures import (
+    Attention,
+    CellKey,
+    ContentWindow,
+    Demographics,
+    FrameView,
+    Gender,
+    Person,
+    Stays,
+    Viewer,
+    Window,
+)
 from edge_agender.device.health import HealthSample
 from edge_agender.device.switch import SwitchState
 from edge_agender.messages.contract import (
+    AttentionPayload,
     AudiencePayload,
     ByGender,
+    CellPayload,
     ContentPayload,
     DemographicsPayload,
     DwellPayload,
@@ -35,7 +49,8 @@ def frame_message(sender: Sender, view: FrameView) -> Message:
         "count": view.count,
         "by_gender": _by_gender(view.by_gender),
         "by_age_band": dict(view.by_age_band),
-        "mean_age": _rounded(view.mean_age, 1),
+        "cells": [{"gender": gender, "age_band": band, "count": count} for (gender, band), count in view.cells.items()],
+        "mean_age": None if view.mean_age is None else round(view.mean_age),
     }
     payload: FramePayload = {
         "schema": "edge-agender.frame",
@@ -45,8 +60,9 @@ def frame_message(sender: Sender, view: FrameView) -> Message:
         "sequence": view.sequence,
         "captured": utc_text(view.utc_s),
         "audience": audience,
-        "faces": [_face(person) for person in view.people],
     }
+    if view.people is not None:
+        payload["faces"] = [_face(person) for person in view.people]
     return sender.message("frame", payload)
 
 
@@ -145,16 +161,11 @@ def window_message(sender: Sender, window: Window, sequence: int, versions: Vers
         "covered_s": round(window.covered_s, 1),
         "opportunities_to_see": window.opportunities_to_see,
         "viewers": window.viewers,
+        "engaged": window.attention.engaged if window.attention else None,
         "conversion": _ratio(window.viewers, window.opportunities_to_see, 3),
-        "dwell": _dwell(window),
-        "attention": {
-            "viewers": window.attention_viewers,
-            "total_s": round(window.attention_total_s, 1),
-            "mean_s": _ratio(window.attention_total_s, window.attention_viewers, 1),
-            "glances": window.glances,
-        },
+        "dwell": _dwell(window.dwell, window.viewers) if window.dwell else None,
+        "attention": _attention(window.attention) if window.attention else None,
         "audience": {"mean": _rounded(window.mean_count, 2), "peak": window.peak_count},
-        "demographics": _demographics(window.demographics),
         "content": [_content(content) for content in window.content],
         "light": _rounded(window.light, 0),
         "throttled": window.throttled,
@@ -175,22 +186,55 @@ def _second_text(utc_s: int) -> str:
     return datetime.fromtimestamp(utc_s, UTC).replace(tzinfo=None).isoformat()
 
 
-def _dwell(window: Window) -> DwellPayload:
-    counts = window.dwell_histogram
+def demographics_message(sender: Sender, period: Demographics, sequence: int, versions: VersionsPayload) -> Message:
+    """Who the viewers of a period were."""
+    payload: DemographicsPayload = {
+        "schema": "edge-agender.demographics",
+        "version": 1,
+        "device": sender.device,
+        "boot_id": sender.boot_id,
+        "sequence": sequence,
+        "historical": period.historical,
+        "number": period.number,
+        "start": utc_text(period.start_utc_s),
+        "length_s": period.length_s,
+        "covered_s": round(period.covered_s, 1),
+        "viewers": period.viewers,
+        "brought_forward": period.brought_forward,
+        "withheld": period.withheld,
+        "min_cell": period.min_cell,
+        "cells": [_cell(*cell) for cell in period.cells],
+        "versions": versions,
+    }
+    return sender.message("demographics", payload, durable=True)
+
+
+def _cell(key: CellKey, viewers: int, sd: float) -> CellPayload:
+    gender: Gender = GENDERS[GENDERS.index(key.gender)]
     return {
-        "total_s": round(window.dwell_total_s, 1),
-        "mean_s": _ratio(window.dwell_total_s, window.viewers, 1),
-        "histogram": {"0-5": counts[0], "5-15": counts[1], "15-30": counts[2], "30-60": counts[3], "60+": counts[4]},
+        "content": key.content,
+        "gender": gender,
+        "age_band": key.age_band,
+        "viewers": viewers,
+        "sd": round(sd, 1),
     }
 
 
-def _demographics(told: Demographics | None) -> DemographicsPayload | None:
-    if told is None:
-        return None
+def _attention(attention: Attention) -> AttentionPayload:
     return {
-        "min_cell": told.min_cell,
-        "cells": [{"gender": cell.gender, "age_band": cell.age_band, "viewers": cell.viewers} for cell in told.cells],
-        "suppressed": told.suppressed,
+        "viewers": attention.viewers,
+        "total_s": round(attention.total_s, 1),
+        "mean_s": _ratio(attention.total_s, attention.viewers, 1),
+        "glances": attention.glances,
+    }
+
+
+def _dwell(stays: Stays, viewers: int) -> DwellPayload:
+    counts = stays.histogram
+    return {
+        "total_s": round(stays.total_s, 1),
+        "mean_s": _ratio(stays.total_s, viewers, 1),
+        "histogram": {"0-5": counts[0], "5-15": counts[1], "15-30": counts[2], "30-60": counts[3], "60+": counts[4]},
     }
 
 
@@ -198,11 +242,10 @@ def _content(content: ContentWindow) -> ContentPayload:
     return {
         "id": content.id,
         "shown_s": round(content.shown_s, 1),
-        "mean_count": _rounded(content.mean_count, 2),
         "viewers": content.viewers,
-        "dwell_s": round(content.dwell_s, 1),
-        "attention_s": round(content.attention_s, 1),
-        "demographics": _demographics(content.demographics),
+        "dwell_s": _rounded(content.dwell_s, 1),
+        "attention_s": _rounded(content.attention_s, 1),
+        "exposure": None if content.dwell_s is None else _ratio(content.dwell_s, content.shown_s, 2),
     }
 
 

@@ -56,11 +56,20 @@ class ByGender(TypedDict):
     unknown: Count
 
 
+class PresentCellPayload(TypedDict):
+    gender: Gender
+    age_band: AgeBand
+    count: Annotated[int, Field(ge=1)]
+
+
 class AudiencePayload(TypedDict):
     count: Annotated[int, Field(ge=0, description="Persons in view now.")]
     by_gender: ByGender
     by_age_band: Annotated[dict[AgeBand, Count], Field(description="Every configured band, and 'unknown'.")]
-    mean_age: Annotated[float | None, Field(ge=0, le=120)]
+    cells: Annotated[
+        list[PresentCellPayload], Field(description="Persons by gender and age band together; empty cells left out.")
+    ]
+    mean_age: Annotated[int | None, Field(ge=0, le=120, description="Whole years; null before the first estimate.")]
 
 
 class FramePayload(TypedDict):
@@ -73,7 +82,12 @@ class FramePayload(TypedDict):
     sequence: SequenceNumber
     captured: Annotated[Utc, Field(description="When the frame was taken. UTC, ISO 8601.")]
     audience: AudiencePayload
-    faces: Annotated[list[FacePayload], Field(description="One entry a person, by age; not the same order in each.")]
+    faces: NotRequired[
+        Annotated[
+            list[FacePayload],
+            Field(description="One entry a person, ordered by age. At privacy level 'viewer' only."),
+        ]
+    ]
     historical: NotRequired[Historical]
 
 
@@ -188,31 +202,29 @@ class AttentionPayload(TypedDict):
 
 
 class CountPayload(TypedDict):
-    mean: Annotated[float | None, Field(ge=0, description="Persons in view, averaged over the seconds covered.")]
+    mean: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            description="Persons in view, averaged over the seconds covered; null for few of them at 'aggregate'.",
+        ),
+    ]
     peak: Count
 
 
-class CellPayload(TypedDict):
-    gender: Gender
-    age_band: AgeBand
-    viewers: Annotated[int, Field(ge=1)]
-
-
-class DemographicsPayload(TypedDict):
-    min_cell: Annotated[int, Field(ge=1, description="Smaller cells are not told.")]
-    cells: list[CellPayload]
-    suppressed: Annotated[int, Field(ge=0, description="Viewers in all cells that are not listed, together.")]
-
-
 class ContentPayload(TypedDict):
-    id: str
+    id: Annotated[
+        str | None,
+        Field(description="Null: contents of fewer than min_cell viewers, and time without one ('aggregate')."),
+    ]
     shown_s: Annotated[float, Field(ge=0, description="Of the seconds covered.")]
-    mean_count: Annotated[float | None, Field(ge=0, description="Persons in view, averaged over shown_s.")]
-    viewers: Annotated[int, Field(ge=0, description="Viewers who were there meanwhile: one may count for several.")]
-    dwell_s: Annotated[float, Field(ge=0, description="Their seconds before it, together.")]
-    attention_s: Annotated[float, Field(ge=0, description="Their seconds of looking at it, together.")]
-    demographics: Annotated[
-        DemographicsPayload | None, Field(description="Of those who saw it longest; null by window.demographics.")
+    viewers: Annotated[
+        int | None, Field(ge=0, description="Viewers who were there meanwhile: one may count for several.")
+    ]
+    dwell_s: Annotated[float | None, Field(ge=0, description="Their seconds before it, together.")]
+    attention_s: Annotated[float | None, Field(ge=0, description="Their seconds of looking at it, together.")]
+    exposure: Annotated[
+        float | None, Field(ge=0, description="dwell_s over shown_s: viewers before it at any moment, on average.")
     ]
 
 
@@ -242,19 +254,61 @@ class WindowPayload(TypedDict):
     length_s: Annotated[int, Field(gt=0)]
     covered_s: Annotated[float, Field(ge=0, description="Seconds that were watched; the rest is unknown, not empty.")]
     opportunities_to_see: Annotated[int, Field(ge=0, description="Persons whose face was seen, viewers among them.")]
-    viewers: Count
+    viewers: Annotated[int, Field(ge=0, description="Those of them who stayed and looked: audience.viewer.")]
+    engaged: Annotated[
+        int | None,
+        Field(ge=0, description="Viewers who looked for audience.viewer.engaged_s or longer; null with attention."),
+    ]
     conversion: Annotated[
         float | None, Field(ge=0, le=1, description="viewers over opportunities_to_see; null without any.")
     ]
-    dwell: DwellPayload
-    attention: AttentionPayload
-    audience: CountPayload
-    demographics: Annotated[
-        DemographicsPayload | None, Field(description="Viewers by gender and age band; null by window.demographics.")
+    dwell: Annotated[
+        DwellPayload | None, Field(description="Null at level 'aggregate' below privacy.min_cell viewers.")
     ]
+    attention: Annotated[
+        AttentionPayload | None, Field(description="Null at level 'aggregate' below privacy.min_cell viewers.")
+    ]
+    audience: CountPayload
     content: list[ContentPayload]
     light: Annotated[float | None, Field(ge=0, le=255, description="Mean luma of the pictures.")]
     throttled: Annotated[bool | None, Field(description="The board slowed itself down meanwhile.")]
+    versions: VersionsPayload
+
+
+class CellPayload(TypedDict):
+    content: Annotated[str | None, Field(description="With demographics.split: content; null: none, or not split.")]
+    gender: Gender
+    age_band: AgeBand
+    viewers: Annotated[int, Field(ge=0, description="A multiple of min_cell.")]
+    sd: Annotated[float, Field(ge=0, description="One standard deviation of it: models' errors and rounding.")]
+
+
+class DemographicsPayload(TypedDict):
+    """Who the viewers of one clock-aligned period were. Each viewer is in one period, and in the sums once."""
+
+    schema: Literal["edge-agender.demographics"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sequence: SequenceNumber
+    historical: Historical
+    number: Annotated[
+        int,
+        Field(ge=0, description="Rises with each period of this device, also over restarts. Equal: the same again."),
+    ]
+    start: Utc
+    length_s: Annotated[int, Field(gt=0)]
+    covered_s: Annotated[float, Field(ge=0, description="Seconds that were watched; the rest is unknown, not empty.")]
+    viewers: Annotated[int, Field(ge=0, description="Of this period: the sum of its windows' viewers.")]
+    brought_forward: Annotated[int, Field(ge=0, description="Viewers withheld at the end of the period before.")]
+    withheld: Annotated[
+        int,
+        Field(ge=0, description="Left for the next period: viewers + brought_forward less the sum of the cells."),
+    ]
+    min_cell: Annotated[int, Field(ge=1, description="Cells are multiples of it.")]
+    cells: Annotated[
+        list[CellPayload], Field(description="Every cell that can occur; with a split, of contents that have viewers.")
+    ]
     versions: VersionsPayload
 
 
@@ -278,5 +332,6 @@ PAYLOADS: dict[str, type] = {
     "enabled": EnabledPayload,
     "viewer": ViewerPayload,
     "window": WindowPayload,
+    "demographics": DemographicsPayload,
 }
 COMMANDS: dict[str, type] = {"content": ContentCommand, "enabled-set": EnabledCommand}

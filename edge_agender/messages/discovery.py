@@ -33,8 +33,13 @@ _PER_WINDOW: dict[str, dict[str, Any]] = {
         "icon": "mdi:walk",
         "unit": "persons/min",
     },
-    "dwell": {"name": "Mean dwell", "value": "value_json.dwell.mean_s", "unit": "s", "class": "duration"},
-    "attention": {"name": "Mean attention", "value": "value_json.attention.mean_s", "unit": "s", "class": "duration"},
+    "dwell": {"name": "Mean dwell", "value": "(value_json.dwell or {}).mean_s", "unit": "s", "class": "duration"},
+    "attention": {
+        "name": "Mean attention",
+        "value": "(value_json.attention or {}).mean_s",
+        "unit": "s",
+        "class": "duration",
+    },
 }
 _HEALTH: dict[str, dict[str, Any]] = {
     "fps": {"name": "Frames a second", "value": "value_json.fps", "unit": "fps"},

@@ -78,7 +78,7 @@ class Player:
             detector = config.detector.model_copy(update={"min_face_px": least_px})
             self.pipeline = build_pipeline(config.model_copy(update={"detector": detector}), around=self._sorted)
             undo.pop_all()
-        self._audience = Audience(config.audience, config.window, config.tracking)
+        self._audience = Audience(config)
 
     def __enter__(self) -> Self:
         return self
@@ -122,5 +122,6 @@ class Player:
             luma=observation.mean_luma,
         )
         self._audience.windows_due(observation.utc_s)
+        self._audience.demographics_due(observation.utc_s)
         too_small = self._by_size.too_small if self._by_size else ()
         return Step(frame, t_s, observation, self.pipeline.unsure, too_small, self._audience.present(), visits)

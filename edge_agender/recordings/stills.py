@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 
-from edge_agender.config.settings import AudienceConfig
+from edge_agender.config.audience import AudienceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Picture
 from edge_agender.imaging.geometry import Box

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_agender.common.timing import StageTimes
-from edge_agender.config.settings import DETECTOR_MODELS, Config, DetectorConfig, EstimatorConfig, TrackingConfig
+from edge_agender.config.audience import TrackingConfig
+from edge_agender.config.settings import DETECTOR_MODELS, Config, DetectorConfig, EstimatorConfig
 from edge_agender.inference.catalogue import Catalogue
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.vision.detectors import open_detector

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Broker = Literal["online", "connecting", "offline", "none"]
@@ -35,19 +35,26 @@ class AimFace:
 
 @dataclass(frozen=True, slots=True)
 class WindowSummary:
-    """One released window, after suppression.
-
-    `cells` is gender -> age band -> viewers. A cell that is None, or not there, is withheld or empty; `suppressed`
-    is how many viewers are in the withheld ones.
-    """
+    """One released window; None for what is withheld or not measured."""
 
     start_utc_s: float
     length_s: float
     viewers: int | None
     opportunities: int | None
     attention_s: float | None
-    cells: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
-    suppressed: int = 0
+    engaged: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DemographicsSummary:
+    """One published period. `cells` are (content, gender, age band, viewers, standard deviation)."""
+
+    start_utc_s: float
+    length_s: int
+    viewers: int
+    brought_forward: int
+    withheld: int
+    cells: tuple[tuple[str | None, str, str, int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Snapshot:
     messages_waiting: int = 0
     messages_dropped: int = 0
     windows: tuple[WindowSummary, ...] = ()
+    demographics: tuple[DemographicsSummary, ...] = ()
     picture_width_px: int = 4
     picture_height_px: int = 3
     faces: tuple[AimFace, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from edge_agender.config.settings import WebConfig
 from edge_agender.web import mounting
-from edge_agender.web.snapshot import AimFace, Snapshot, WindowSummary
+from edge_agender.web.snapshot import AimFace, DemographicsSummary, Snapshot, WindowSummary
 
 # What a daemon says that has only just begun.
 STILL_STARTING, NO_FRAME_YET = "still starting", "no frame yet"
@@ -43,6 +43,7 @@ def page(snapshot: Snapshot | None, config: WebConfig, now_s: float) -> dict[str
             "waiting": snapshot.messages_waiting,
         },
         "windows": [_window(window) for window in snapshot.windows],
+        "demographics": [_period(period) for period in snapshot.demographics],
         "privacy_level": snapshot.privacy_level,
         "versions": dict(snapshot.versions),
         "utc_s": round(snapshot.utc_s, 3),
@@ -89,8 +90,22 @@ def _window(window: WindowSummary) -> dict[str, Any]:
         "viewers": window.viewers,
         "opportunities": window.opportunities,
         "attention_s": _rounded(window.attention_s, 1),
-        "cells": {gender: dict(bands) for gender, bands in window.cells.items()},
-        "suppressed": window.suppressed,
+        "engaged": window.engaged,
+    }
+
+
+def _period(period: DemographicsSummary) -> dict[str, Any]:
+    """Return a period with its cells by gender and age band, contents together."""
+    cells: dict[str, dict[str, int]] = {}
+    for _, gender, band, viewers, _ in period.cells:
+        bands = cells.setdefault(gender, {})
+        bands[band] = bands.get(band, 0) + viewers
+    return {
+        "start_utc_s": period.start_utc_s,
+        "length_s": period.length_s,
+        "viewers": period.viewers,
+        "withheld": period.withheld,
+        "cells": cells,
     }
 
 

@@ -1,139 +1,94 @@
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from itertools import product
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edge_agender.audience.demography import GENDERS, AgeBands
-from edge_agender.audience.measures import ContentShare, FrameView, Person
-from edge_agender.audience.privacy import CellKey, Gate, protect
+from edge_agender.audience.counting import FrameCounter
+from edge_agender.audience.measures import ContentShare, ContentWindow, Visit
+from edge_agender.audience.privacy import Gate
+from edge_agender.audience.spans import Closed
 from edge_agender.audience.tally import Tally
-from edge_agender.audience.windows import ClosedWindow
-from edge_agender.config.settings import PrivacyConfig, WindowConfig
+from edge_agender.config.audience import AudienceConfig
+from edge_agender.config.settings import PrivacyConfig
 from tests.support.visits import NOON_S, visit
 
-BANDS = AgeBands((18, 35, 55))
-KEYS: list[CellKey] = [(gender, band) for gender in GENDERS for band in BANDS.labels]
 
-Told = tuple[tuple[tuple[CellKey, int], ...], int]
-
-
-def release(counts: tuple[int, ...], keys: list[CellKey], min_cell: int) -> Told:
-    cells = {key: count for key, count in zip(keys, counts, strict=True) if count}
-    told = protect(cells, min_cell, len(keys))
-    return tuple(sorted((key, cells[key]) for key in told)), sum(counts)
+def gate(level: str, min_cell: int = 5) -> Gate:
+    return Gate(PrivacyConfig.model_validate({"level": level, "min_cell": min_cell}))
 
 
-@pytest.mark.parametrize(
-    ("cells", "min_cell", "most"),
-    [(2, 2, 6), (2, 5, 13), (3, 2, 6), (3, 3, 8), (3, 5, 9), (4, 2, 4), (4, 3, 5), (5, 2, 3)],
-)
-def test_who_knows_the_rule_and_tries_every_table_finds_no_small_cell(cells: int, min_cell: int, most: int) -> None:
-    keys = KEYS[:cells]
-    same: dict[Told, list[tuple[int, ...]]] = defaultdict(list)
-    for counts in product(range(most + 1), repeat=cells):
-        same[release(counts, keys, min_cell)].append(counts)
-    for tables in same.values():
-        for values in map(set, zip(*tables, strict=True)):
-            assert len(values) > 1 or not 0 < next(iter(values)) < min_cell
+def closed(*visits: Visit, present: int = 9) -> Closed[Tally]:
+    tally = Tally(present=present)
+    for content in ("a", "b", None):
+        tally.watch(20, 1, 100, content)
+    for each in visits:
+        tally.leave(each)
+    return Closed(NOON_S, 60, tally, False)
 
 
-tables = st.lists(st.integers(0, 12), min_size=len(KEYS), max_size=len(KEYS)).map(tuple)
-sparse = st.lists(st.sampled_from([0, 0, 0, 0, 1, 4, 5, 7]), min_size=len(KEYS), max_size=len(KEYS)).map(tuple)
+def saw(*contents: str) -> Visit:
+    """Somebody who looked for 1 s of 3 s at each of these, and was there for 4 s in all."""
+    return visit(content=tuple(ContentShare(content, 3.0 / len(contents), 1.0) for content in contents))
 
 
-@settings(deadline=None)
-@given(tables | sparse, st.integers(1, 8))
-def test_every_small_cell_could_have_another_value(counts: tuple[int, ...], min_cell: int) -> None:
-    """For each small cell, find another table that would be told the same: swap it, or shift one person."""
-    told = release(counts, KEYS, min_cell)
-    assert all(count >= min_cell for _, count in told[0])
-    hidden = [i for i, key in enumerate(KEYS) if key not in dict(told[0])]
-    for cell in (i for i in hidden if 0 < counts[i] < min_cell):
-        others = list(counts), list(counts)
-        swap = next((i for i in hidden if counts[i] != counts[cell]), None)
-        if swap is not None:
-            others[0][cell], others[0][swap] = counts[swap], counts[cell]
-        for other in hidden:
-            if other != cell and others[1][cell] == counts[cell]:
-                others[1][cell] -= 1
-                others[1][other] += 1
-        assert any(table[cell] != counts[cell] and release(tuple(table), KEYS, min_cell) == told for table in others), (
-            counts,
-            cell,
-        )
+@pytest.mark.parametrize("level", ["frame", "viewer"])
+def test_a_window_with_one_viewer_is_whole_where_frames_show_as_much(level: str) -> None:
+    window = gate(level).window(closed(saw("a"), present=1))
+    assert window.dwell is not None
+    assert window.attention is not None
+    assert (window.dwell.total_s, window.attention.total_s, window.mean_count) == (4.0, 2.0, 1.0)
+    assert [content.id for content in window.content] == ["a", "b"]
 
 
-def test_only_large_cells_are_told() -> None:
-    cells: dict[CellKey, int] = {("female", "18-34"): 9, ("male", "18-34"): 4, ("male", "55+"): 2}
-    assert set(protect(cells, 5, len(KEYS))) == {("female", "18-34")}
+def test_at_aggregate_a_window_of_few_viewers_holds_counts_only() -> None:
+    window = gate("aggregate").window(closed(*[saw("a")] * 4, present=4))
+    assert (window.viewers, window.opportunities_to_see, window.peak_count) == (4, 4, 0)
+    assert (window.dwell, window.attention, window.mean_count) == (None, None, None)
+    assert window.content == (ContentWindow(None, 60.0, None, None, None),)
 
 
-def test_a_single_hidden_cell_takes_the_smallest_others_with_it() -> None:
-    cells: dict[CellKey, int] = {("female", "0-17"): 9, ("male", "0-17"): 6, ("unknown", "0-17"): 2}
-    assert set(protect(cells, 5, 3)) == {("female", "0-17")}
-    assert set(protect({**cells, ("female", "0-17"): 6}, 5, 3)) == set()
+def test_at_aggregate_a_window_of_enough_viewers_is_whole() -> None:
+    window = gate("aggregate").window(closed(*[saw("a")] * 5))
+    assert window.dwell is not None
+    assert window.dwell.total_s == 20.0
+    assert window.mean_count == 1.0
 
 
-def test_without_small_cells_all_are_told() -> None:
-    cells: dict[CellKey, int] = {("female", "0-17"): 9, ("male", "0-17"): 6}
-    assert set(protect(cells, 5, len(KEYS))) == set(cells)
+def test_seconds_of_too_few_do_not_follow_by_subtraction() -> None:
+    # Six saw a, one of them b as well: b's seconds would be the window's less a's and those without content.
+    window = gate("aggregate").window(closed(*[saw("a")] * 5, saw("a", "b")))
+    assert [content.id for content in window.content] == ["a", None]
+    assert window.dwell is not None
+    rest = window.dwell.total_s - sum(content.dwell_s or 0.0 for content in window.content)
+    assert rest == pytest.approx(0.0)
+    # All six stand behind what is left: each was there for a second without content.
+    alone = gate("aggregate").window(closed(*[visit(content=(ContentShare("a", 4.0, 1.0),))] * 5, saw("a", "b")))
+    assert [content.id for content in alone.content] == [None]
 
 
-def closed(*people: Person, content: str | None = None) -> ClosedWindow:
-    tally = Tally()
-    tally.watch(60, 1, 100, content)
-    shares = (ContentShare(content, 3.0, 1.0),) if content else ()
-    for somebody in people:
-        tally.leave(visit(person=somebody, content=shares), BANDS)
-    return ClosedWindow(NOON_S, 60, tally, False)
-
-
-WOMEN = [Person(30.0, 5.0, "female", 0.9)] * 6
-MEN = [Person(40.0, 5.0, "male", 0.9)] * 2
-
-
-def test_a_window_tells_large_cells_and_the_sum_of_the_rest() -> None:
-    window = Gate(PrivacyConfig(), WindowConfig(), BANDS).window(closed(*WOMEN, *MEN))
-    assert window.demographics is not None
-    assert [(cell.gender, cell.age_band, cell.viewers) for cell in window.demographics.cells] == [
-        ("female", "18-34", 6)
-    ]
-    assert window.demographics.suppressed == 2
-    assert window.viewers == 8
-    assert window.dwell_histogram == (8, 0, 0, 0, 0)
-    assert (window.mean_count, window.light, window.covered_s) == (1, 100, 60)
-
-
-def test_tables_by_window_and_by_content_are_never_both_told() -> None:
-    told = closed(*WOMEN, *MEN, content="a")
-    by_window = Gate(PrivacyConfig(), WindowConfig(), BANDS).window(told)
-    by_content = Gate(PrivacyConfig(), WindowConfig(demographics="content"), BANDS).window(told)
-    assert by_window.content[0].demographics is None
-    assert by_content.demographics is None
-    assert by_content.content[0].demographics == by_window.demographics
-    assert by_window.content[0].viewers == 8
+def test_looks_of_too_few_are_withheld_where_others_were_not_measured() -> None:
+    unmeasured = visit(attention_s=None, glances=None, is_engaged=False)
+    window = gate("aggregate").window(closed(*[unmeasured] * 5, saw("a")))
+    assert window.attention is None
+    assert window.dwell is not None
+    assert all(content.attention_s is None for content in window.content)
 
 
 def test_an_empty_window_has_no_means() -> None:
-    window = Gate(PrivacyConfig(), WindowConfig(), BANDS).window(ClosedWindow(NOON_S, 60, Tally(), True))
+    window = gate("aggregate").window(Closed(NOON_S, 60, Tally(), True))
     assert (window.mean_count, window.light, window.viewers, window.historical) == (None, None, 0, True)
 
 
 @pytest.mark.parametrize(("level", "frames", "viewers"), [("aggregate", 0, 0), ("frame", 1, 0), ("viewer", 1, 1)])
 def test_what_a_level_does_not_release_is_not_made(level: str, frames: int, viewers: int) -> None:
-    gate = Gate(PrivacyConfig.model_validate({"level": level}), WindowConfig(), BANDS)
-    view = FrameView(0, NOON_S, (), Counter(), Counter(), None)
-    assert (gate.frame(view) is not None, gate.releases_frames) == (bool(frames), bool(frames))
-    assert (gate.viewer(visit()) is not None, gate.releases_viewers) == (bool(viewers), bool(viewers))
+    view = FrameCounter(AudienceConfig()).view([], sequence=0, now_s=0.0, utc_s=NOON_S)
+    released = gate(level).frame(view)
+    assert (released is not None, gate(level).releases_frames) == (bool(frames), bool(frames))
+    assert (released is not None and released.people is not None) == bool(viewers)
+    assert (gate(level).viewer(visit()) is not None, gate(level).releases_viewers) == (bool(viewers), bool(viewers))
 
 
 def test_a_viewers_start_is_a_full_minute_and_a_passer_by_is_nobodys_business() -> None:
-    gate = Gate(PrivacyConfig(level="viewer"), WindowConfig(), BANDS)
-    viewer = gate.viewer(visit(119.0, 4.0))
+    viewer = gate("viewer").viewer(visit(119.0, 4.0))
     assert viewer is not None
     assert viewer.start_utc_s == NOON_S + 60
-    assert gate.viewer(visit(is_viewer=False)) is None
+    assert gate("viewer").viewer(visit(is_viewer=False)) is None

@@ -7,7 +7,7 @@ import pytest
 from edge_agender.audience.distance import coarse, counted_focal_px, distance_cm
 from edge_agender.audience.measures import Visit
 from edge_agender.audience.visits import Gaze, Visits
-from edge_agender.config.settings import AudienceConfig, DistanceConfig, LookingConfig, ViewerConfig
+from edge_agender.config.audience import AudienceConfig, DistanceConfig, LookingConfig, ViewerConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Estimate, Face
 

@@ -32,13 +32,18 @@ def test_a_minute_of_a_person_is_one_window_with_one_viewer() -> None:
     work = reporter("privacy.level=viewer", "privacy.min_cell=1")
     messages = [m for i in range(300) for m in work.observe(observation(i))]
     messages += [m for i in range(300, 900) for m in work.observe(observation(i, people=0))]
-    messages += list(work.windows_due(START_S + 90))
-    viewers, windows = ([check(m.payload) for m in messages if m.kind == kind] for kind in ("viewer", "window"))
-    assert len(viewers) == len(windows) == 1
+    messages += list(work.windows_due(START_S + 3700))
+    viewers, windows, periods = (
+        [check(m.payload) for m in messages if m.kind == kind] for kind in ("viewer", "window", "demographics")
+    )
+    assert len(periods) == len(work.periods) == 1
+    assert sum(cell["viewers"] for cell in periods[0]["cells"]) + periods[0]["withheld"] == periods[0]["viewers"] == 1
+    assert len(viewers) == 1
+    assert len(windows) == 2
     assert abs(viewers[0]["dwell_s"] - 29.9) < 0.2
     assert windows[0]["viewers"] == 1
     assert windows[0]["versions"]["estimator"] == "agender-ssrnet"
-    assert len(work.windows) == 1
+    assert len(work.windows) == 2
 
 
 @pytest.mark.parametrize(

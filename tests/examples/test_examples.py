@@ -48,13 +48,14 @@ def test_the_subscriber_prints_frames_and_windows(broker: Broker, tmp_path: Path
     with output.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     try:
-        wait_until(lambda: len(output.read_text().splitlines()) >= 2, what="two lines of the subscriber")
+        wait_until(lambda: len(output.read_text().splitlines()) >= 3, what="three lines of the subscriber")
     finally:
         process.terminate()
         process.wait(60)
     lines = sorted(output.read_text().splitlines())
-    assert lines[0].startswith("lobby: 3 here: unknown 9.0, female 30.0, unknown None")
+    assert lines[0].startswith("lobby: 3 here: 1 female 25-34, 1 unknown 0-12, 1 unknown unknown")
     assert lines[1].startswith("lobby: 8 viewers from 2023-11-15T12:00:00.000Z")
+    assert lines[2] == "lobby: viewers from 2023-11-15T12:00:00.000Z: female 25-34: 10 ± 2.9"
 
 
 @needs_mosquitto
@@ -119,7 +120,7 @@ def at(data: Any, path: str) -> Any:
 
 def test_telegraf_reads_fields_that_exist() -> None:
     inputs = tomllib.loads((EXAMPLES / "telegraf.conf").read_text())["inputs"]["mqtt_consumer"]
-    assert len(inputs) == 2
+    assert len(inputs) == 3
     for consumer in inputs:
         (topic,) = consumer["topics"]
         assert consumer["topic_parsing"][0]["topic"] == topic
@@ -130,6 +131,9 @@ def test_telegraf_reads_fields_that_exist() -> None:
             value = at(data, field["path"])
             kinds = {"int": int, "float": (int, float)}[field["type"]]
             assert isinstance(value, kinds) or (value is None and field["optional"])
+        for table in parser.get("object", []):
+            for row in at(data, table["path"]):
+                assert set(table["tags"]) | set(table["fields"]) == row.keys()
 
 
 def test_the_node_red_flow_hangs_together() -> None:

@@ -1,12 +1,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from edge_agender.audience.counting import FrameCounter
-from edge_agender.audience.measures import Cell, ContentShare, ContentWindow, Demographics, Person, Viewer, Window
-from edge_agender.config.settings import AudienceConfig
+from edge_agender.audience.measures import (
+    Attention,
+    CellKey,
+    ContentShare,
+    ContentWindow,
+    Demographics,
+    Person,
+    Stays,
+    Viewer,
+    Window,
+)
+from edge_agender.audience.privacy import Gate
+from edge_agender.config.audience import AudienceConfig
+from edge_agender.config.settings import PrivacyConfig
 from edge_agender.device.health import HealthSample
 from edge_agender.device.switch import SwitchState
 from edge_agender.imaging.geometry import Box
@@ -21,7 +34,18 @@ SENDER = messages.Sender("shop/signs", "lobby", "0123456789abcdef", "0.1.0", {"s
 VERSIONS: VersionsPayload = {"software": "0.1.0", "detector": "d 1", "estimator": "e 2", "configuration": "abc"}
 SOMEBODY = Person(34.16, 5.04, "female", 0.934)
 SHARE = ContentShare("spring-sale", 3.21, 1.0)
-TABLE = Demographics(5, (Cell("female", "25-34", 6),), 2)
+PERIOD = Demographics(
+    number=3,
+    start_utc_s=NOON_S,
+    length_s=3600,
+    historical=False,
+    covered_s=3599.96,
+    viewers=8,
+    brought_forward=4,
+    withheld=2,
+    min_cell=5,
+    cells=((CellKey(None, "female", "25-34"), 10, 2.94), (CellKey(None, "male", "25-34"), 0, 2.04)),
+)
 WINDOW = Window(
     number=4711,
     start_utc_s=NOON_S,
@@ -30,15 +54,11 @@ WINDOW = Window(
     covered_s=59.96,
     opportunities_to_see=12,
     viewers=8,
-    dwell_total_s=40.04,
-    dwell_histogram=(4, 3, 1, 0, 0),
-    attention_viewers=8,
-    attention_total_s=20.0,
-    glances=11,
+    dwell=Stays(40.04, (4, 3, 1, 0, 0)),
+    attention=Attention(8, 5, 20.0, 11),
     mean_count=1.234,
     peak_count=3,
-    demographics=TABLE,
-    content=(ContentWindow("spring-sale", 30.0, 1.5, 5, 12.3, 4.5, None),),
+    content=(ContentWindow("spring-sale", 30.0, 5, 12.3, 4.5),),
     light=101.4,
     throttled=None,
 )
@@ -48,10 +68,12 @@ def face(track_id: int, estimate: Estimate | None) -> Face:
     return Face(track_id, Box(1, 2, 30, 40), 0.8, estimate, 0.0, 5, 1.0)
 
 
-def frame(*estimates: Estimate | None) -> Message:
+def frame(*estimates: Estimate | None, level: str = "frame") -> Message:
     faces = [face(index, estimate) for index, estimate in enumerate(estimates)]
     view = FrameCounter(AudienceConfig()).view(faces, sequence=7, now_s=1.0, utc_s=NOON_S + 0.0625)
-    return messages.frame_message(SENDER, view)
+    released = Gate(PrivacyConfig.model_validate({"level": level})).frame(view)
+    assert released is not None
+    return messages.frame_message(SENDER, released)
 
 
 EVERY = {
@@ -61,6 +83,7 @@ EVERY = {
     "enabled": messages.enabled_message(SENDER, SwitchState(True, False, "hours")),
     "viewer": messages.viewer_message(SENDER, Viewer(NOON_S, 4.04, 2.0, 1, SOMEBODY, "mid", (SHARE,)), 0),
     "window": messages.window_message(SENDER, WINDOW, 1, VERSIONS),
+    "demographics": messages.demographics_message(SENDER, PERIOD, 2, VERSIONS),
 }
 
 
@@ -77,7 +100,7 @@ def test_every_message_is_what_its_schema_says_and_nothing_more(kind: str) -> No
     assert message.payload == json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize("kind", ["viewer", "window"])
+@pytest.mark.parametrize("kind", ["viewer", "window", "demographics"])
 def test_what_must_not_be_lost_is_durable_and_can_be_marked_late(kind: str) -> None:
     assert EVERY[kind].durable
     assert json.loads(EVERY[kind].payload)["historical"] is False
@@ -91,7 +114,8 @@ def test_states_are_retained_and_events_are_not(kind: str, retained: bool) -> No
 
 
 def test_a_frame_tells_the_audience() -> None:
-    data = check(frame(Estimate(41.26, 5.04, 0.05), Estimate(20.0, 4.0, 0.99), Estimate(60.0, 4.0, 0.55), None).payload)
+    estimates = Estimate(41.26, 5.04, 0.05), Estimate(20.0, 4.0, 0.99), Estimate(60.0, 4.0, 0.55), None
+    data = check(frame(*estimates).payload)
     assert data["sequence"] == 7
     assert data["captured"] == "2023-11-15T12:00:00.062Z"
     assert data["audience"]["count"] == 4
@@ -100,7 +124,15 @@ def test_a_frame_tells_the_audience() -> None:
         **dict.fromkeys(("0-12", "13-17", "25-34", "45-54", "65+"), 0),
         **dict.fromkeys(("18-24", "35-44", "55-64", "unknown"), 1),
     }
-    assert data["audience"]["mean_age"] == 40.4
+    assert data["audience"]["mean_age"] == 40
+    assert data["audience"]["cells"] == [
+        {"gender": "female", "age_band": "18-24", "count": 1},
+        {"gender": "male", "age_band": "35-44", "count": 1},
+        {"gender": "unknown", "age_band": "55-64", "count": 1},
+        {"gender": "unknown", "age_band": "unknown", "count": 1},
+    ]
+    assert "faces" not in data
+    data = check(frame(*estimates, level="viewer").payload)
     assert data["faces"][1] == {"age": {"years": 41.3, "sd": 5.0}, "gender": {"label": "male", "confidence": 0.95}}
     assert data["faces"][2]["gender"] == {"label": "unknown", "confidence": 0.55}
     assert data["faces"][3] == {"age": {"years": None, "sd": None}, "gender": {"label": "unknown", "confidence": None}}
@@ -108,7 +140,8 @@ def test_a_frame_tells_the_audience() -> None:
 
 def test_the_order_of_faces_does_not_follow_the_tracks() -> None:
     young, old = Estimate(20.0, 4.0, 0.9), Estimate(60.0, 4.0, 0.9)
-    assert frame(young, old).payload == frame(old, young).payload
+    for level in ("frame", "viewer"):
+        assert frame(young, old, level=level).payload == frame(old, young, level=level).payload
 
 
 def test_a_frame_holds_neither_place_nor_identity() -> None:
@@ -126,7 +159,7 @@ def test_a_frame_holds_neither_place_nor_identity() -> None:
 
 
 def test_nobody_is_an_audience_too() -> None:
-    data = check(frame().payload)
+    data = check(frame(level="viewer").payload)
     assert (data["audience"]["count"], data["audience"]["mean_age"], data["faces"]) == (0, None, [])
 
 
@@ -139,7 +172,8 @@ def test_a_window_tells_its_ratios() -> None:
         "histogram": {"0-5": 4, "5-15": 3, "15-30": 1, "30-60": 0, "60+": 0},
     }
     assert data["attention"]["mean_s"] == 2.5
-    assert data["demographics"]["suppressed"] == 2
+    assert data["engaged"] == 5
+    assert data["content"][0]["exposure"] == 0.41
     assert data["start"] == "2023-11-15T12:00:00.000Z"
 
 
@@ -151,3 +185,19 @@ def test_text_of_any_language_is_kept() -> None:
 def test_no_number_is_no_message() -> None:
     with pytest.raises(ValueError, match="JSON"):
         messages.health_message(SENDER, HealthSample(NOON_S, float("nan")), 0)
+
+
+def test_what_is_withheld_of_a_window_is_null() -> None:
+    few = replace(WINDOW, dwell=None, attention=None, mean_count=None, content=(ContentWindow(None, 9.0, *[None] * 3),))
+    data = check(messages.window_message(SENDER, few, 1, VERSIONS).payload)
+    assert (data["dwell"], data["attention"], data["engaged"], data["audience"]["mean"]) == (None, None, None, None)
+    assert data["content"] == [
+        {"id": None, "shown_s": 9.0, "viewers": None, "dwell_s": None, "attention_s": None, "exposure": None}
+    ]
+
+
+def test_demographics_add_up() -> None:
+    data = check(EVERY["demographics"].payload)
+    cells = sum(cell["viewers"] for cell in data["cells"])
+    assert cells + data["withheld"] == data["viewers"] + data["brought_forward"]
+    assert data["cells"][0] == {"content": None, "gender": "female", "age_band": "25-34", "viewers": 10, "sd": 2.9}

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from edge_agender.audience.demography import AgeBands
 from edge_agender.audience.privacy import Gate
-from edge_agender.config.settings import PrivacyConfig, WindowConfig
+from edge_agender.config.settings import PrivacyConfig
 from edge_agender.messages.discovery import birth_topic, discovery_message, object_id
 from edge_agender.messages.inbound import parse_enabled
 from edge_agender.messages.sender import Sender
@@ -30,7 +29,7 @@ CATEGORIES = {"sensor": {"diagnostic"}, "binary_sensor": {"diagnostic"}, "switch
 
 
 def gate(level: str = "frame") -> Gate:
-    return Gate(PrivacyConfig.model_validate({"level": level}), WindowConfig(), AgeBands((18,)))
+    return Gate(PrivacyConfig.model_validate({"level": level}))
 
 
 def announced(level: str = "frame") -> dict[str, Any]:

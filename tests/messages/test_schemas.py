@@ -83,13 +83,13 @@ def test_the_comparison_finds_what_breaks_and_allows_what_does_not() -> None:
     old = schemas.load("frame")
     added = copy.deepcopy(old)
     added["properties"]["weather"] = {"type": "string"}
-    added["$defs"]["FacePayload"]["properties"]["hat"] = {"type": "boolean"}
+    added["$defs"]["AudiencePayload"]["properties"]["hats"] = {"type": "boolean"}
     added["required"].append("weather")
     added["description"] = "told better"
     assert list(changes(old, added)) == []
     for break_it in (
         lambda s: s["properties"].pop("sequence"),
-        lambda s: s["required"].remove("faces"),
+        lambda s: s["required"].remove("audience"),
         lambda s: s["properties"]["sequence"].update(type="string"),
         lambda s: s["properties"]["sequence"].update(maximum=9),
         lambda s: s["$defs"]["GenderPayload"]["properties"]["label"]["enum"].append("other"),

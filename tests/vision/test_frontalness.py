@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edge_agender.audience.visits import Gaze
-from edge_agender.config.settings import AudienceConfig
+from edge_agender.config.audience import AudienceConfig
 from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.geometry import Box
 from edge_agender.imaging.preprocess import crop_face

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from edge_agender.config.settings import GatingConfig, TrackingConfig
+from edge_agender.config.audience import TrackingConfig
+from edge_agender.config.settings import GatingConfig
 from edge_agender.imaging.frame import Frame, Picture
 from edge_agender.imaging.geometry import Box
 from edge_agender.imaging.preprocess import crop_face

@@ -9,9 +9,9 @@ import pytest
 from edge_agender import web
 from edge_agender.config.settings import WebConfig
 from edge_agender.web.server import StatusServer
-from edge_agender.web.snapshot import LiveState, WindowSummary
+from edge_agender.web.snapshot import LiveState
 from tests.support.broker import free_port
-from tests.support.snapshots import GOOD_FACE, POOR_FACE, snapshot
+from tests.support.snapshots import GOOD_FACE, POOR_FACE, period, snapshot
 from tests.support.webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
@@ -86,31 +86,34 @@ def test_the_charts_show_the_released_figures(window: Browser, page: StatusServe
             "bar => [bar.dataset.cell, bar.dataset.viewers])"
         )
     )
-    assert cells == {"female 18-24": "11", "male 18-24": "0", "female 25-34": "withheld", "male 25-34": "10"}
+    assert cells == {"female 18-24": "10", "male 18-24": "0", "female 25-34": "0", "male 25-34": "10"}
     rows = window.run(
         "return [...document.querySelectorAll('#table-cells tr')].map(row => [...row.children].map(c => c.textContent))"
     )
-    assert rows == [["Age", "female", "male"], ["18-24", "11", "0"], ["25-34", "withheld", "10"]]
+    assert rows == [["Age", "female", "male"], ["18-24", "10", "0"], ["25-34", "0", "10"]]
 
 
-def test_groups_too_small_to_be_told_are_told_as_such(window: Browser, page: StatusServer, live: LiveState) -> None:
-    told = {"female": {"25-34": 6}, "male": {"18-24": 5}}
-    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 15, 15, 9.0, told, suppressed=4),)))
+def test_viewers_that_wait_for_the_next_period_are_said(window: Browser, page: StatusServer, live: LiveState) -> None:
+    live.update(snapshot(demographics=(period(4, **{"female 25-34": 5}),)))
     show(window, page)
-    eventually(lambda: window.text("suppressed").startswith("4 more viewers"))
-    rows = "return [...document.querySelectorAll('#table-cells td')].map(cell => cell.textContent)"
-    assert window.run(rows) == ["withheld", "5", "6", "withheld"]
-    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 1, 1, 9.0, {}, suppressed=1),)))
-    eventually(lambda: window.text("suppressed").startswith("1 more viewer in"))
+    eventually(lambda: window.text("withheld").startswith("4 more viewers"))
+    live.update(snapshot(demographics=(period(1),)))
+    eventually(lambda: window.text("withheld").startswith("1 more viewer will"))
     assert window.run("return document.getElementById('chart-cells').getBoundingClientRect().height") == 0
-    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 11, 11, 9.0, told),)))
-    eventually(lambda: window.text("suppressed") == "")
-    assert window.run(rows) == ["0", "5", "6", "0"]
+    live.update(snapshot(demographics=(period(**{"female 25-34": 5}),)))
+    eventually(lambda: window.text("withheld") == "")
 
 
 def test_ages_stand_in_their_order_however_they_come(window: Browser, page: StatusServer, live: LiveState) -> None:
-    cells = {"unknown": {"65+": 2}, "male": {"unknown": 1, "25-34": 3}, "female": {"13-17": 1, "0-12": 4, "55-64": 1}}
-    live.update(snapshot(windows=(WindowSummary(1_700_000_000.0, 60.0, 12, 12, 9.0, cells),)))
+    cells = {
+        "unknown unknown": 2,
+        "male 65+": 1,
+        "male 25-34": 3,
+        "female 13-17": 1,
+        "female 0-12": 4,
+        "female 55-64": 1,
+    }
+    live.update(snapshot(demographics=(period(**cells),)))
     show(window, page)
     eventually(lambda: "65+" in window.text("table-cells"))
     rows = "return [...document.querySelectorAll('#table-cells tr')].map(row => row.children[0].textContent)"

@@ -56,7 +56,7 @@ def _detail(facts: Facts) -> Iterator[Words]:
         )
     if config.privacy.min_cell < USUAL_MIN_CELL:
         yield say(
-            "Cells of a window from {k} viewers on are told; the product's default is 5. Set `privacy.min_cell`.",
+            "Cells are published in multiples of {k} viewers; the product's default is 5. Set `privacy.min_cell`.",
             k=config.privacy.min_cell,
         )
     if config.window.length_s < USUAL_WINDOW_S:

@@ -109,8 +109,8 @@ def _described(facts: Facts) -> Section:
 
 def _small_cells(min_cell: int) -> Words:
     if min_cell == 1:
-        return say("**none is withheld** (`privacy.min_cell: 1`)")
-    return say("cells of fewer than {k} viewers are withheld", k=min_cell)
+        return say("**nothing is rounded** (`privacy.min_cell: 1`)")
+    return say("cells are published in multiples of {k} viewers", k=min_cell)
 
 
 def _necessary(facts: Facts) -> Section:
@@ -158,7 +158,7 @@ def _risks(facts: Facts) -> Section:
         (
             "a small group is told apart",
             (*_small_cells(facts.config.privacy.min_cell), "; totals are told"),
-            "`pytest tests/audience/test_privacy.py`",
+            "`pytest tests/audience/test_attack.py`",
         ),
         (
             "wrong or unequal estimates by age, gender, skin colour",

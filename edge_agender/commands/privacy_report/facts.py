@@ -132,13 +132,14 @@ def _channel(mqtt: MqttConfig) -> Channel:
 
 def _kinds(config: Config) -> Iterator[Kind]:
     """Yield the kinds of messages that this configuration releases, those about people first."""
-    gate = Gate(config.privacy, config.window, AgeBands(config.audience.age_bands))
+    gate = Gate(config.privacy)
     durable = config.outbox.frames_durable
     if gate.releases_frames:
         yield _kind(config, "frame", _frames_when(config), kept=durable, people=True)
     if gate.releases_viewers:
         yield _kind(config, "viewer", "when a viewer has left", kept=True, people=True)
     yield _kind(config, "window", f"every {config.window.length_s} seconds", kept=True, people=True)
+    yield _kind(config, "demographics", f"every {config.demographics.period_s} seconds", kept=True, people=True)
     yield _kind(config, "health", f"every {config.publish.health_s:g} seconds")
     yield _kind(config, "status", "when the service starts, stops or is lost", retained=True)
     yield _kind(config, "enabled", "when measuring is switched on or off", retained=True)

@@ -21,8 +21,8 @@ TOLD = {
         "genders."
     ),
     "frame": (
-        "What leaves this device is numbers: how many people are in view, the estimated age and gender of each, "
-        "and sums over {s} seconds."
+        "What leaves this device is numbers: how many people of which gender and age band are in "
+        "view, and sums over {s} seconds."
     ),
     "viewer": (
         "What leaves this device is numbers: how many people are in view, the estimated age and gender of each, "

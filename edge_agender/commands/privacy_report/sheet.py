@@ -31,7 +31,7 @@ CHANNELS = {
 }
 LEVELS = {
     "aggregate": "sums over windows of time only; nothing of a single person",
-    "frame": "sums over windows of time, and the estimates for those in view at each moment",
+    "frame": "sums over windows of time, and how many of which gender and age band are in view at each moment",
     "viewer": "sums over windows of time, the estimates for those in view at each moment, and one message for each "
     "visit",
 }
@@ -163,15 +163,15 @@ def _leaves(facts: Facts) -> Section:
         table("message | topic | when | QoS | handling", *rows),
         text("Those in bold tell of people. The others tell of the device."),
         text(
-            "Cells (gender × age band) of fewer than {k} viewers are withheld from windows, and further ones where "
-            "they could be computed back. Totals (viewers, seconds) are not withheld: a window with one viewer "
-            "tells that viewer's seconds.",
+            "The table of gender and age bands is published in multiples of {k} viewers, the remainder in the next "
+            "period: no cell of fewer than {k} can be reconstructed. At level `aggregate`, a window with fewer than "
+            "{k} viewers holds counts and no seconds; at the other levels it shows the seconds of a single viewer.",
             k=config.privacy.min_cell,
         )
         if config.privacy.min_cell > 1
         else text(
-            "**No cell is withheld** (`privacy.min_cell: 1`): a window with one viewer tells that viewer's age "
-            "band and gender."
+            "**Nothing is rounded** (`privacy.min_cell: 1`): a period with one viewer shows that viewer's age band "
+            "and gender."
         ),
         _web(facts),
     )

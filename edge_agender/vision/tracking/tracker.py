@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edge_agender.config.settings import TrackingConfig
+from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Detection, Estimate, Face
 from edge_agender.vision.head_pose import HeadPose, head_pose

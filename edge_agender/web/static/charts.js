@@ -55,36 +55,29 @@ export function viewersChart(svg, table, windows) {
     windows.map((w) => [clock(w.start_utc_s), shown(w.viewers), shown(w.opportunities), shown(w.attention_s)]));
 }
 
-function sums(windows) {
+function sums(periods) {
   const bands = [], genders = [], total = new Map();
-  for (const window of windows)
-    for (const [gender, cells] of Object.entries(window.cells)) {
+  for (const period of periods)
+    for (const [gender, cells] of Object.entries(period.cells)) {
       if (!genders.includes(gender)) genders.push(gender);
       for (const [band, count] of Object.entries(cells)) {
         if (!bands.includes(band)) bands.push(band);
         const key = `${gender} ${band}`;
-        const old = total.get(key) ?? { count: null, withheld: false };
-        total.set(key, { count: count === null ? old.count : (old.count ?? 0) + count, withheld: old.withheld || count === null });
+        total.set(key, (total.get(key) ?? 0) + count);
       }
     }
   // Cells come in the order in which they first occurred.
   bands.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   genders.sort();
-  // A window tells no cell that is withheld: one that is missing is empty, or too small to be told.
-  const missing = (key) => windows.some((w) => w.suppressed > 0 && !(key[1] in (w.cells[key[0]] ?? {})));
-  const cell = (gender, band) => {
-    const found = total.get(`${gender} ${band}`), withheld = missing([gender, band]);
-    return found ? { count: found.count, withheld: found.withheld || withheld } : { count: withheld ? null : 0, withheld };
-  };
-  return { bands, genders, cell };
+  return { bands, genders, cell: (gender, band) => total.get(`${gender} ${band}`) ?? 0 };
 }
 
-export function cellsChart(svg, table, windows) {
-  const { bands, genders, cell } = sums(windows);
+export function cellsChart(svg, table, periods) {
+  const { bands, genders, cell } = sums(periods);
   const width = 320, line = 10, gap = 8, left = 72, top = 16;
   const group = line * Math.max(genders.length, 1) + gap;
   const colours = ["first", "second", "third"];
-  const most = Math.max(1, ...bands.flatMap((band) => genders.map((gender) => cell(gender, band).count ?? 0)));
+  const most = Math.max(1, ...bands.flatMap((band) => genders.map((gender) => cell(gender, band))));
   svg.toggleAttribute("hidden", bands.length === 0);
   svg.setAttribute("viewBox", `0 0 ${width} ${top + bands.length * group + 4}`);
   svg.replaceChildren();
@@ -96,15 +89,14 @@ export function cellsChart(svg, table, windows) {
     const y = top + row * group;
     draw(svg, "text", { x: left - 6, y: y + group / 2 + 1, "text-anchor": "end" }, band);
     genders.forEach((gender, i) => {
-      const { count, withheld } = cell(gender, band);
-      const long = ((count ?? 0) / most) * (width - left - 44);
+      const count = cell(gender, band);
+      const long = (count / most) * (width - left - 44);
       draw(svg, "rect", { class: colours[i % 3], x: left, y: y + i * line, width: long, height: line - 2, rx: 1.5,
         "data-cell": `${gender} ${band}`, "data-viewers": shown(count) });
-      draw(svg, "text", { x: left + long + 4, y: y + i * line + 8 }, withheld ? (count === null ? "–" : `${count}+`) : count || "");
+      draw(svg, "text", { x: left + long + 4, y: y + i * line + 8 }, count || "");
     });
   });
   draw(svg, "path", { class: "axis", d: `M${left - 0.5} ${top - 2}V${top + bands.length * group}` });
-  const words = (found) => (found.withheld && found.count !== null ? `${found.count} or more` : shown(found.count));
-  fillTable(table, "Viewers; small numbers are withheld", ["Age", ...genders],
-    bands.map((band) => [band, ...genders.map((gender) => words(cell(gender, band)))]));
+  fillTable(table, "Viewers, rounded so that nobody shows", ["Age", ...genders],
+    bands.map((band) => [band, ...genders.map((gender) => shown(cell(gender, band)))]));
 }

@@ -12,7 +12,7 @@ const set = (id, text, verdict) => {
 };
 const withUnit = (value, unit) => (value === null || value === undefined ? "–" : `${value}${unit}`);
 
-let source = null, view = "status", heard = 0, lastWindows = "", lastSpoken = 0, connecting = 0;
+let source = null, view = "status", heard = 0, lastWindows = "", lastPeriods = "", lastSpoken = 0, connecting = 0;
 
 function duration(seconds) {
   if (seconds < 120) return `${seconds} s`;
@@ -61,6 +61,7 @@ function showStatus(state) {
   byId("aim-on").hidden = !state.aim;
   showVersions(state.versions);
   showWindows(state.windows);
+  showDemographics(state.demographics);
   const people = state.people === null ? "" : ` ${state.people} ${state.people === 1 ? "person" : "people"} in view.`;
   speak("summary", `${state.device} is ${word}.${people} Broker ${broker}.`, 5000);
 }
@@ -86,10 +87,16 @@ function showWindows(windows) {
   byId("no-windows").hidden = windows.length > 0;
   byId("charts").hidden = windows.length === 0;
   viewersChart(byId("chart-viewers"), byId("table-viewers"), windows);
-  cellsChart(byId("chart-cells"), byId("table-cells"), windows);
-  const suppressed = windows.reduce((sum, one) => sum + one.suppressed, 0);
-  byId("suppressed").textContent = suppressed
-    ? `${suppressed} more ${suppressed === 1 ? "viewer" : "viewers"} in groups too small to be told (privacy.min_cell).` : "";
+}
+
+function showDemographics(periods) {
+  const text = JSON.stringify(periods);
+  if (text === lastPeriods) return;
+  lastPeriods = text;
+  cellsChart(byId("chart-cells"), byId("table-cells"), periods);
+  const withheld = periods.at(-1)?.withheld ?? 0;
+  byId("withheld").textContent = withheld
+    ? `${withheld} more ${withheld === 1 ? "viewer" : "viewers"} will be in the next period (privacy.min_cell).` : "";
 }
 
 const STROKES = { ok: ["#66d18b", []], warning: ["#f0b357", [9, 5]], failure: ["#ff8d85", [2, 4]], unknown: ["#a5b3b0", []] };

@@ -40,6 +40,7 @@ NAMES = ("data-flow", "notice", "dpia")
 SECRET = "pl4nted-s3cret"
 HERE = "here"
 PROOF = ProofResult(True, "2026-11-22T08:00:00Z", __version__, HERE, (("pictures", True, "9 bytes in 1 channels"),))
+SUMS = {"window", "demographics"}
 
 
 def report(folder: Path, *overrides: str, proof: ProofResult | None = None) -> dict[str, str]:
@@ -117,7 +118,7 @@ def test_both_formats_say_the_same(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("level", "released"),
-    [("aggregate", {"window"}), ("frame", {"window", "frame"}), ("viewer", {"window", "frame", "viewer"})],
+    [("aggregate", SUMS), ("frame", SUMS | {"frame"}), ("viewer", SUMS | {"frame", "viewer"})],
 )
 def test_the_level_decides_which_messages_and_fields_are_listed(tmp_path: Path, level: str, released: set[str]) -> None:
     told = sheet(tmp_path, f"privacy.level={level}")
@@ -135,7 +136,7 @@ def test_the_notice_says_what_the_level_sends(tmp_path: Path) -> None:
         level: report(tmp_path, f"privacy.level={level}")["notice.md"] for level in ("aggregate", "frame", "viewer")
     }
     assert "Only sums leave" in notices["aggregate"]
-    assert "estimated age and gender of each" in notices["frame"]
+    assert "how many people of which gender and age band" in notices["frame"]
     assert "for each visit" in notices["viewer"]
     assert len({*notices.values()}) == 3
 
@@ -143,16 +144,16 @@ def test_the_notice_says_what_the_level_sends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "present", "absent"),
     [
-        ("privacy.min_cell=7", "fewer than `7` viewers are withheld", "`5` viewers"),
-        ("privacy.min_cell=1", "No cell is withheld", "viewers are withheld"),
-        ("privacy.min_cell=3", "Cells of a window from `3` viewers on are told", "`5` viewers are"),
+        ("privacy.min_cell=7", "in multiples of `7` viewers", "`5` viewers"),
+        ("privacy.min_cell=1", "Nothing is rounded", "is published in multiples of"),
+        ("privacy.min_cell=3", "Cells are published in multiples of `3` viewers", "`5` viewers are"),
         ("mqtt.host=broker.shop", "To the MQTT broker `broker.shop`, port `1883`; the connection is **not encrypted**",
          "this device itself"),
         ("mqtt.host=broker.shop", "without TLS", "Nothing in this configuration"),
         ("mqtt.tls.enabled=true", "port `8883`; the connection is encrypted (TLS 1.2", "not encrypted"),
         ("mqtt.tls={enabled: true, insecure: true}", "may pose as the broker", "certificate is checked"),
         ("home_assistant.enabled=true", "`homeassistant/device/.../config`", "no such words"),
-        ("outbox.frames_durable=true", "(`frame, window`)", "(`window`)"),
+        ("outbox.frames_durable=true", "(`frame, window, demographics`)", "(`window, demographics`)"),
         ("outbox.max_age_h=12", "at most `12` hours", "`168` hours"),
         ("outbox.path=/srv/state", "`/srv/state`", "/var/lib"),
         ("web.enabled=false", "There is no status page", "aim view"),

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from edge_agender.config.settings import TrackingConfig
+from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Detection, Estimate
 from edge_agender.vision.tracking.tracker import Tracker

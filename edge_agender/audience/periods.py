@@ -1,0 +1,195 @@
+"""Demographics: who the viewers of a period were, by fractions, and what is carried to the next period.
+
+A viewer of 33 ± 6 years is partly in each band that this allows, partly female and partly male. So sums of many come
+out right where hard bands put the whole error of every estimate into the table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_agender.audience.demography import AgeBands
+from edge_agender.audience.ledger import settle
+from edge_agender.audience.measures import CellKey, Demographics, Visit
+from edge_agender.audience.shares import deviation
+from edge_agender.audience.spans import Closed, Kind, Spans, number, whole
+from edge_agender.audience.tally import MOST_CONTENTS
+
+# Fractions of one viewer sum to 1 within this.
+_TOLERANCE = 1e-3
+# A part of a viewer that need not be carried on.
+_NOTHING = 1e-9
+
+Sums = dict[CellKey, float]
+
+
+@dataclass
+class PeriodTally:
+    """One period's viewers, and their fractions by content, gender and age band."""
+
+    number: int = 0
+    covered_s: float = 0.0
+    viewers: int = 0
+    sums: Sums = field(default_factory=dict)
+
+    def add(self, content: str | None, cells: Mapping[tuple[str, str], float]) -> None:
+        """Take in a viewer; `cells` sum to 1."""
+        self.viewers += 1
+        contents = {key.content for key in self.sums}
+        if content not in contents and len(contents) >= MOST_CONTENTS:
+            content = None
+        for (gender, band), part in cells.items():
+            key = CellKey(content, gender, band)
+            self.sums[key] = self.sums.get(key, 0.0) + part
+
+
+def to_plain(tally: PeriodTally) -> dict[str, Any]:
+    """Return the tally in JSON's types."""
+    return {**vars(tally), "sums": _sums_to_plain(tally.sums)}
+
+
+def from_plain(data: Mapping[str, Any]) -> PeriodTally:
+    """Return the tally that to_plain gave; raise ValueError for anything else."""
+    try:
+        counted = whole(data["number"]), number(data["covered_s"]), whole(data["viewers"])
+        tally = PeriodTally(*counted, _sums_from_plain(data["sums"], 0.0))
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not a period's state: {error!r}") from None
+    _check(tally.sums, tally.viewers)
+    return tally
+
+
+PERIOD = Kind(PeriodTally, to_plain, from_plain)
+
+
+class Periods:
+    """Counts viewers into clock-aligned periods and settles each when it is over.
+
+    `chance` returns a number from [0, 1) that nobody outside can foresee.
+    """
+
+    def __init__(
+        self,
+        length_s: int,
+        grace_s: float,
+        bands: AgeBands,
+        *,
+        min_cell: int,
+        by_content: bool,
+        chance: Callable[[], float],
+    ) -> None:
+        self._bands, self._min_cell, self._by_content, self._chance = bands, min_cell, by_content, chance
+        self._spans = Spans(length_s, grace_s, PERIOD)
+        self._carried, self._withheld = Sums(), 0
+
+    def watch(self, utc_s: float, now_s: float) -> None:
+        """A frame was watched; `now_s` is monotonic."""
+        for tally, seconds in self._spans.watched(utc_s, now_s):
+            tally.covered_s += seconds
+
+    def leave(self, visit: Visit) -> None:
+        """Take in a visit that is over; only viewers count."""
+        if visit.is_viewer:
+            content = _longest(visit) if self._by_content else None
+            self._spans.at(visit.last_utc_s).add(content, self._bands.fractions(visit.estimate))
+
+    def due(self, utc_s: float) -> list[Demographics]:
+        """Return the periods that are complete, oldest first, each once."""
+        return [self._settle(closed) for closed in self._spans.due(utc_s)]
+
+    def cut(self) -> None:
+        """End what is open now: the same start may come again."""
+        self._spans.cut()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that a new process needs to go on, in JSON's types."""
+        carried = {"withheld": self._withheld, "carried": _sums_to_plain(self._carried)}
+        return {**self._spans.snapshot(), **carried}
+
+    def restore(self, snapshot: Mapping[str, Any], utc_s: float) -> None:
+        """Go on from another process's snapshot; raise ValueError, with nothing changed, where it cannot be used."""
+        spans = self._spans.restored(snapshot, utc_s)
+        try:
+            withheld, carried = whole(snapshot["withheld"]), _sums_from_plain(snapshot["carried"], -1e12)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the demographics' state cannot be read: {error!r}") from None
+        _check(carried, withheld)
+        self._spans, self._carried, self._withheld = spans, carried, withheld
+
+    def _settle(self, closed: Closed[PeriodTally]) -> Demographics:
+        tally, brought = closed.tally, self._withheld
+        order = self._order(tally.sums, self._carried)
+        viewers = tally.viewers + brought
+        carried = _into(order, self._carried)
+        cells, left = settle(tally.sums, carried, viewers, self._min_cell, order, self._chance)
+        self._carried = {key: part for key, part in left.items() if abs(part) > _NOTHING}
+        self._withheld = viewers - sum(cells.values())
+        return Demographics(
+            number=tally.number,
+            start_utc_s=closed.start_utc_s,
+            length_s=closed.length_s,
+            historical=closed.historical,
+            covered_s=tally.covered_s,
+            viewers=tally.viewers,
+            brought_forward=brought,
+            withheld=self._withheld,
+            min_cell=self._min_cell,
+            cells=_published(cells, self._min_cell),
+        )
+
+    def _order(self, now: Iterable[CellKey], before: Iterable[CellKey]) -> Sequence[CellKey]:
+        """Return every cell, neighbours one after the other: content by content, by age, women and men by turns."""
+        contents = dict.fromkeys(key.content for keys in (now, before) for key in keys)
+        named = sorted(list(contents or {None: None})[: 2 * MOST_CONTENTS], key=lambda content: content or "")
+        return [CellKey(content, *cell) for content in named for cell in self._bands.cells]
+
+
+def _longest(visit: Visit) -> str | None:
+    """Return the content that was on for the longest part of the visit; None where most of it had none."""
+    if not visit.content:
+        return None
+    longest = max(visit.content, key=lambda share: share.dwell_s)
+    without_s = visit.dwell_s - sum(share.dwell_s for share in visit.content)
+    return longest.id if longest.dwell_s >= without_s else None
+
+
+def _into(order: Sequence[CellKey], carried: Sums) -> Sums:
+    """Return what was carried by the cells of now. What belongs to none of them is shared out among all."""
+    known = set(order)
+    kept = {key: part for key, part in carried.items() if key in known}
+    rest = sum(part for key, part in carried.items() if key not in known)
+    return {key: kept.get(key, 0.0) + rest / len(order) for key in order}
+
+
+def _published(cells: Mapping[CellKey, int], min_cell: int) -> tuple[tuple[CellKey, int, float], ...]:
+    """Return the cells with their deviation; of a content of which nothing is published, none."""
+    by_content = Counter[str | None]()
+    for key, viewers in cells.items():
+        by_content[key.content] += viewers
+    total = sum(cells.values())
+    shown = {content for content, viewers in by_content.items() if viewers} or {min(by_content, key=lambda c: c or "")}
+    return tuple(
+        (key, viewers, deviation(viewers, total, min_cell)) for key, viewers in cells.items() if key.content in shown
+    )
+
+
+def _sums_to_plain(sums: Sums) -> list[list[Any]]:
+    return [[key.content, key.gender, key.age_band, part] for key, part in sums.items()]
+
+
+def _sums_from_plain(data: Any, least: float) -> Sums:
+    """Raises ValueError or TypeError for what to_plain did not give."""
+    sums = Sums()
+    for content, gender, band, part in data:
+        if not all(isinstance(each, str) for each in (content or "", gender, band)):
+            raise ValueError("not a cell of the demographics")
+        sums[CellKey(content, gender, band)] = number(part, least)
+    return sums
+
+
+def _check(sums: Sums, viewers: int) -> None:
+    if abs(sum(sums.values()) - viewers) > _TOLERANCE * (viewers + 1):
+        raise ValueError("the demographics' state contradicts itself: its cells do not sum to its viewers")
