@@ -50,8 +50,11 @@ VERBS = {
 }
 
 
-def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of all verbs, with the flags of `verb` alone: only its module is imported."""
+def build_parser(verb: str | None = None, *, every: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of all verbs, with the flags of `verb` alone: only its module is imported.
+
+    `every` gives all verbs their flags, for the manual page and shells (packaging/shell_files.py).
+    """
     parser = argparse.ArgumentParser(
         prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,7 +64,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for name, summary in VERBS.items():
         added = verbs.add_parser(name, help=summary)
-        if name == verb:
+        if every or name == verb:
             command = _command(name)
             command.add_arguments(added)
             added.set_defaults(action_of_verb=command.run)

@@ -1,13 +1,19 @@
 """The locks hold what pyproject.toml asks for, with hashes, and the package's scripts are sound shell."""
 
+import gzip
+import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from edge_agender.cli import VERBS
 from tests.support.paths import ROOT
 
 PACKAGING = ROOT / "packaging"
@@ -73,3 +79,41 @@ def test_the_tests_under_a_real_systemd_need_nothing_outside_a_clone() -> None:
     for path in (ROOT / "tests/real_systemd").iterdir():
         if path.is_file():
             assert "../shared" not in path.read_text(), path
+
+
+@pytest.fixture(scope="module")
+def shell_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SOURCE_DATE_EPOCH": "1750000000"}
+    subprocess.run([sys.executable, str(PACKAGING / "shell_files.py"), str(root)], env=environment, check=True)
+    return root
+
+
+def test_the_manual_names_every_verb_and_has_the_builds_date(shell_files: Path) -> None:
+    text = gzip.decompress((shell_files / "usr/share/man/man1/edge-agender.1.gz").read_bytes()).decode()
+    assert '"2025\\-06\\-15"' in text
+    for verb in VERBS:
+        assert verb.replace("-", "\\-") in text, verb
+    assert re.search(r"\.nf\n +edge", text)
+
+
+def test_bash_completes_verbs_and_their_options(shell_files: Path) -> None:
+    file = shell_files / "usr/share/bash-completion/completions/edge-agender"
+    script = (
+        f"source {file}; complete -p edge-agender >/dev/null || exit 1; "
+        'try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _shtab_edge_agender edge-agender "${@: -1}"; '
+        'echo "${COMPREPLY[@]}"; }; try edge-agender pre; try edge-agender preview --bl'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["preview predict", "--blur"] or done.stdout.splitlines() == [
+        "predict preview",
+        "--blur",
+    ], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_other_shells_completions_parse(shell_files: Path, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} is installed here")
+    (file,) = [path for path in (shell_files / f"usr/share/{shell}").rglob("*") if path.is_file()]
+    assert subprocess.run([shell, "-n", str(file)], capture_output=True, check=False).returncode == 0
