@@ -37,14 +37,14 @@ class Capture:
         counts: Counts | None = None,
     ) -> None:
         self._times = times or StageTimes()
-        self._stop = threading.Event()
+        self._stop = stop = threading.Event()
         self._failure: Exception | None = None
         self.counts = counts or Counts()
         self._restarts_before = self.counts.restarts
         self.slot = Slot(self.counts)
         self._source = Replay(
-            lambda: open_source(config, self._stop),
-            self._stop,
+            lambda: open_source(config, stop),  # without self: a circle would outlive the capture
+            stop,
             f"source {config.kind}",
             rate_hz=config.rate_hz,
             until_end=until_end,

@@ -149,10 +149,11 @@ class Bench:
         opencv = source.opencv.model_copy(update={"pace": False})
         self.source_config = source.model_copy(update={"demo": demo, "opencv": opencv})
         self.small_size = (source.small_width_px, source.small_height_px)
-        self._stop = threading.Event()
+        # Without self in it: a circle would keep the pictures of every scenario.
+        opened, stop = self.source_config, threading.Event()
         self.source = Replay(
-            lambda: open_source(self.source_config, self._stop),
-            self._stop,
+            lambda: open_source(opened, stop),
+            stop,
             f"source {source.kind}",
             rate_hz=source.rate_hz,
             after_s=0.0,
