@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 
 from edge_agender.commands.options import add_config_flags, config_path, load_config
+from edge_agender.config.names import name_warnings
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -17,10 +19,14 @@ def run(options: Namespace) -> int:
     from edge_agender.vision.assembly import build_pipeline
 
     build_pipeline(config)
+    warnings = name_warnings(config)
     if options.broker:
         from edge_agender.delivery.mqtt.probe import check_connection
 
-        check_connection(config.mqtt, config.device.name)
+        warnings += check_connection(config.mqtt, config.device.name)
+    for line in warnings:
+        print(f"edge-agender: warning: {line}", file=sys.stderr)
+    brokers = ", ".join(each.address for each in config.mqtt.brokers)
     print(f"ok: {config_path(options) or 'built-in defaults'}: source {config.source.kind}, detector "
-          f"{config.detector.kind}, broker {config.mqtt.host}:{config.mqtt.effective_port}")  # fmt: skip
+          f"{config.detector.kind}, broker {brokers}")  # fmt: skip
     return 0

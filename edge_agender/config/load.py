@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from edge_agender.common import safe_yaml
 from edge_agender.common.media import PICTURE_SUFFIXES
-from edge_agender.config.settings import TOPIC, TOPIC_LEVEL, Config
+from edge_agender.config.section import TOPIC, TOPIC_LEVEL
+from edge_agender.config.settings import Config
 from edge_agender.errors import ConfigError
 
 # A configuration is a page of text; anything larger is the wrong file, and YAML aliases could make it explode.
@@ -23,8 +24,8 @@ MAX_BYTES = 256 * 1024
 _PLAIN_TEXT = re.compile(r"[\w .,/+-]{0,40}")
 _QUOTED = re.compile(r"'[^'<][^']+'")
 _IN_WORDS = {
-    TOPIC: "be a topic without + and # that does not begin with /",
-    TOPIC_LEVEL: "be one word without spaces, /, + and #, such as lobby-3",
+    TOPIC: "be words with / between them, such as shop/signs: no + and #, no $ at the start, no / at either end",
+    TOPIC_LEVEL: "be one word without spaces, /, + and #, such as lobby-3, and without $ at the start",
 }
 
 

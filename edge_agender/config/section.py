@@ -1,14 +1,31 @@
-"""What every section of the configuration is: frozen, and an error with a path for a key that there is none of."""
+"""What every section of the configuration is made of: frozen, without unknown keys; and the types options share."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+# The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
+Timeout = Annotated[float, Field(gt=0, le=20)]
+# What the demo shows at once, and threads of a network.
+MOST_PEOPLE, MOST_THREADS = 32, 8
+TOPIC, TOPIC_LEVEL = r"^[^+#/$][^+#/]*(/[^+#/]+)*$", r"^[^+#/$\s][^+#/\s]*$"
+
+
+def printable(value: str) -> str:
+    """Brokers may close the connection on control characters, and nobody sees a mark that turns the writing round."""
+    if not value.isprintable():
+        raise ValueError("holds a character that cannot be printed: type it anew")
+    return value
+
+
+Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=TOPIC), AfterValidator(printable)]
+TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=TOPIC_LEVEL), AfterValidator(printable)]
 
 
 class Section(BaseModel):
@@ -19,3 +36,11 @@ class Section(BaseModel):
     def empty_is_default(cls, value: object) -> object:
         """A section of which every line is commented out reads as null."""
         return {} if value is None else value
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that only this machine reaches. Of names, localhost alone: any other may point anywhere."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

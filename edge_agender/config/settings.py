@@ -5,7 +5,6 @@ Names carry their unit. Sections are frozen and know no other keys, so a typing 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from pathlib import Path
@@ -15,23 +14,21 @@ from pydantic import Field, field_validator, model_validator
 
 from edge_agender.config.audience import AudienceConfig, DemographicsConfig, TrackingConfig, WindowConfig
 from edge_agender.config.hours import parse_hours
-from edge_agender.config.section import Fraction, NotNegative, Positive, Section
-
-# The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
-Timeout = Annotated[float, Field(gt=0, le=20)]
-# What the demo shows at once, and threads of a network.
-MOST_PEOPLE, MOST_THREADS = 32, 8
-TOPIC, TOPIC_LEVEL = r"^[^+#/\x00][^+#\x00]*$", r"^[^+#/\x00\s]+$"
-Topic = Annotated[str, Field(min_length=1, max_length=200, pattern=TOPIC)]
-TopicLevel = Annotated[str, Field(min_length=1, max_length=64, pattern=TOPIC_LEVEL)]
-
-
-def is_loopback(host: str) -> bool:
-    """True for an address that only this machine reaches. Of names, localhost alone: any other may point anywhere."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+from edge_agender.config.mqtt import MqttConfig as MqttConfig
+from edge_agender.config.mqtt import QosConfig as QosConfig
+from edge_agender.config.mqtt import TlsConfig as TlsConfig
+from edge_agender.config.section import (
+    MOST_PEOPLE,
+    MOST_THREADS,
+    Fraction,
+    NotNegative,
+    Positive,
+    Section,
+    Timeout,
+    Topic,
+    TopicLevel,
+)
+from edge_agender.config.section import is_loopback as is_loopback
 
 
 def default_device_name() -> str:
@@ -188,74 +185,6 @@ class PublishConfig(Section):
     max_rate_hz: Positive = 5.0
     idle_s: NotNegative = 1.0
     health_s: Annotated[float, Field(ge=1)] = 60.0
-
-
-class TlsConfig(Section):
-    enabled: bool = False
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-    insecure: bool = False
-
-    @model_validator(mode="after")
-    def complete(self) -> TlsConfig:
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("certificate_file and key_file belong together: give both or neither")
-        if self.certificate_file and not self.enabled and not self.ca_file:
-            raise ValueError("a client certificate needs enabled: true or a ca_file")
-        return self
-
-
-class QosConfig(Section):
-    frame: Annotated[int, Field(ge=0, le=2)] = 0
-    status: Annotated[int, Field(ge=0, le=2)] = 1
-    health: Annotated[int, Field(ge=0, le=2)] = 0
-    viewer: Annotated[int, Field(ge=0, le=2)] = 1
-    window: Annotated[int, Field(ge=0, le=2)] = 1
-    demographics: Annotated[int, Field(ge=0, le=2)] = 1
-    enabled: Annotated[int, Field(ge=0, le=2)] = 1
-    discovery: Annotated[int, Field(ge=0, le=2)] = 1
-
-
-class MqttConfig(Section):
-    host: Annotated[str, Field(min_length=1)] = "localhost"
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    protocol: Literal["5", "3.1.1"] = "5"
-    prefix: Topic = "edge-agender"
-    client_id: str | None = None
-    username: str | None = None
-    password_file: Path | None = None
-    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
-    reconnect_min_s: Positive = 1.0
-    reconnect_max_s: Positive = 60.0
-    qos: QosConfig = QosConfig()
-    tls: TlsConfig = TlsConfig()
-
-    @field_validator("host")
-    @classmethod
-    def host_alone(cls, value: str) -> str:
-        if any(letter.isspace() or letter in "/@" for letter in value):
-            raise ValueError("give the name or address alone, such as broker.local; the port is mqtt.port")
-        return value
-
-    @field_validator("protocol", mode="before")
-    @classmethod
-    def protocol_as_text(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) else value
-
-    @model_validator(mode="after")
-    def named(self) -> MqttConfig:
-        if self.password_file is not None and self.username is None:
-            raise ValueError("password_file needs a username: brokers know a password only with a name")
-        return self
-
-    @property
-    def uses_tls(self) -> bool:
-        return self.tls.enabled or self.tls.ca_file is not None
-
-    @property
-    def effective_port(self) -> int:
-        return self.port or (8883 if self.uses_tls else 1883)
 
 
 class OutboxConfig(Section):

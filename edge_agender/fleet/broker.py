@@ -46,7 +46,7 @@ class MqttSource:
     """
 
     def __init__(self, config: MqttConfig, name: str, clock: Callable[[], float] = time.time) -> None:
-        self._config, self._clock = config, clock
+        self._config, self._clock = config.brokers[0], clock
         self._arrived: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._listening = threading.Event()
         self.connected = False
@@ -92,7 +92,7 @@ class MqttSource:
     def wait(self, timeout_s: float) -> None:
         """Return once the broker keeps a session for us; raises BrokerError where that takes longer."""
         if not self._listening.wait(timeout_s):
-            where = f"{self._config.host}:{self._config.effective_port}"
+            where = f"{self._config.address}"
             raise BrokerError(self.last_error or f"{where}: the broker does not answer within {timeout_s:.0f} s")
 
     def take(self, limit: int, wait_s: float) -> list[Arrival]:
@@ -116,10 +116,10 @@ class MqttSource:
     # -- called by paho, on its thread
 
     def _on_connect(
-        self, client: Client, _data: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+        self, client: Client, _data: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._tell(str(explain_refusal(reason, self._config, "the collector")))
+            self._tell(str(explain_refusal(reason, properties, self._config, "the collector")))
             return
         if self.connects and not flags.session_present:
             _log.warning("the broker has forgotten our session: devices are asked for what was lost meanwhile")
@@ -144,7 +144,7 @@ class MqttSource:
             self._tell(f"{self._config.host}: connection lost ({str(reason).lower()})")
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        self._tell(f"{self._config.host}:{self._config.effective_port}: no connection; trying again for ever")
+        self._tell(f"{self._config.address}: no connection; trying again for ever")
 
     def _tell(self, error: str) -> None:
         _log.log(logging.DEBUG if error == self.last_error else logging.WARNING, "%s", error)

@@ -99,7 +99,8 @@ def _token(config: FleetConfig, name: str, password: str) -> Token:
     own = config.own
     values: dict[str, Any] = {"host": own.address or own.host, "port": own.port, "protocol": "5"}
     if config.broker != "own":
-        values = {"host": config.mqtt.host, "port": config.mqtt.effective_port, "protocol": config.mqtt.protocol}
+        first = config.mqtt.brokers[0]
+        values = {"host": first.host, "port": first.effective_port, "protocol": first.protocol}
     tls, ca_file = _tls(config)
     try:
         ca = ca_file.read_text() if ca_file is not None else None

@@ -108,7 +108,7 @@ class Fleet:
         """Which broker this collects from."""
         if self.broker is not None:
             return f"its own Mosquitto on {self.config.own.host}:{self.config.own.port}"
-        return f"{self.config.mqtt.host}:{self.config.mqtt.effective_port}"
+        return self.config.mqtt.brokers[0].address
 
     def _close(self) -> None:
         self._stop.set()

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from edge_agender.config.section import NotNegative, Positive, Section
-from edge_agender.config.settings import MqttConfig, is_loopback
+from edge_agender.config.mqtt import MqttConfig
+from edge_agender.config.section import NotNegative, Positive, Section, is_loopback
 from edge_agender.fleet.publish import Rules
 
 DEFAULT_FOLDER = Path("/var/lib/edge-agender-fleet")

@@ -40,7 +40,7 @@ audience: {age_bands: [20, 10]}
     )
     text = "\n".join(lines)
     assert len(lines) == 7
-    assert "mqtt.hots: unknown option; did you mean host?" in text
+    assert "mqtt.hots: unknown option; did you mean hosts?" in text
     assert "mqtt.port: must be less than or equal to 65535" in text
     assert "source.kind: must be one of 'picamera2', 'opencv', 'images' or 'demo'" in text
     assert "detector.nms_iou: must be a valid number" in text

@@ -28,7 +28,8 @@ from edge_agender.commands.benchmark.report import (
     read,
 )
 from edge_agender.common.timing import STAGES, StageTimes
-from edge_agender.config.settings import MOST_PEOPLE, MOST_THREADS, Config, GatingConfig
+from edge_agender.config.section import MOST_PEOPLE, MOST_THREADS
+from edge_agender.config.settings import Config, GatingConfig
 from edge_agender.daemon.reporter import Reporter
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.device import board

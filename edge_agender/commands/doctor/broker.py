@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agender.commands.doctor import certificate
@@ -19,14 +21,29 @@ CHECKS = ("broker", "tls", "credentials", "commands", "publish", "isolation")
 
 
 def check_broker(config: Config, place: Place) -> list[Result]:
-    """One result for each of CHECKS; what comes after a failure is skipped."""
-    mqtt = place.with_credentials(config.mqtt)
-    results = [*_reach(mqtt)]
+    """One result for each of CHECKS; what comes after a failure is skipped. Of several brokers, the first that can be
+    reached is examined, and each that cannot is a warning."""
+    brokers = [place.with_credentials(each) for each in config.mqtt.brokers]
+    results, mqtt = _first_reached(brokers)
     if not _failed(results):
         results += _enter(config, mqtt, place)
     told = {result.check for result in results}
     missing = [name for name in CHECKS if name not in told]
     return results + [Result(name, "skipped", "needs what failed above") for name in missing]
+
+
+def _first_reached(brokers: Sequence[MqttConfig]) -> tuple[list[Result], MqttConfig]:
+    """What reaching the brokers in turn showed, and the one that it ended with."""
+    away: list[Result] = []
+    for mqtt in brokers:
+        results = _reach(mqtt)
+        if results[0].state != "failure":
+            if away:
+                findings = "; ".join(one.finding for one in away)
+                results[0] = Result("broker", "warning", f"{results[0].finding}, but {findings}", away[0].remedy)
+            return results, mqtt
+        away += results
+    return away[:1], brokers[0]
 
 
 def _reach(mqtt: MqttConfig) -> list[Result]:
@@ -95,13 +112,13 @@ def _enter(config: Config, mqtt: MqttConfig, place: Place) -> list[Result]:
 
 
 def _refused(error: CredentialError, mqtt: MqttConfig, place: Place) -> Result:
-    if mqtt.username is None or "refuses user" not in str(error):
+    if mqtt.username is None or not re.search("refuses (this )?user", str(error)):
         return from_error("credentials", error)
     finding = str(error).rpartition(": ")[0]
     store = place.root / "etc/credstore/edge-agender.mqtt-password"
     if mqtt.password_file is None:
         remedy = f"Ask whoever runs the broker for this device's password and write it into {store}."
-        return Result("credentials", "failure", f"{finding}, and no password is configured", remedy)
+        return Result("credentials", "failure", finding, remedy)
     remedy = (
         f"Compare mqtt.username with what the broker's owner gave you, and type the password anew into "
         f"{mqtt.password_file}."

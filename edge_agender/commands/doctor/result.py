@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ def from_error(check: str, error: EdgeAgenderError, otherwise: str | None = None
 
     `otherwise` is the remedy of a text without a colon.
     """
-    finding, _, remedy = " ".join(str(error).split()).rpartition(": ")
+    # The colon of an option that a remedy names is none of ours.
+    *findings, remedy = re.split(r"(?<!mqtt\.protocol): ", " ".join(str(error).split()))
+    finding = ": ".join(findings)
     if not finding:
         return Result(check, "failure", remedy, otherwise)
     return Result(check, "failure", finding, remedy[0].upper() + remedy[1:] + ".")

@@ -11,6 +11,7 @@ from typing import Any
 from edge_agender.commands.setup import unit
 from edge_agender.common.media import PICTURE_SUFFIXES
 from edge_agender.config import secrets as passwords
+from edge_agender.config.addresses import parse_address
 from edge_agender.config.load import apply_overrides, source_overrides, validate
 from edge_agender.config.settings import Config, MqttConfig, TlsConfig
 from edge_agender.delivery.mqtt.connection import tls_context
@@ -59,14 +60,26 @@ def with_name(draft: Draft, text: str) -> Draft:
 
 
 def with_host(draft: Draft, text: str) -> Draft:
-    return draft.with_options({"mqtt.host": text})
+    """An address such as broker.local, broker.local:1884 or mqtts://broker.local; it replaces several brokers too."""
+    draft = draft.with_options({"mqtt.hosts": []})
+    try:
+        address = parse_address(text)
+    except ValueError:
+        return draft.with_options({"mqtt.host": text})
+    options: dict[str, object] = {"mqtt.host": address.host}
+    if address.port is not None:
+        options["mqtt.port"] = address.port
+    if address.tls and not draft.config.mqtt.uses_tls:
+        options["mqtt.tls.enabled"] = True
+    return draft.with_options(options)
 
 
 def with_port(draft: Draft, text: str) -> Draft:
     """A port that the settings would choose by themselves is left to them."""
     chosen = draft.with_options({"mqtt.port": text})
     usual = draft.with_options({"mqtt.port": None})
-    return usual if usual.config.mqtt.effective_port == chosen.config.mqtt.effective_port else chosen
+    same = usual.config.mqtt.brokers[0].address == chosen.config.mqtt.brokers[0].address
+    return usual if same else chosen
 
 
 def with_tls(draft: Draft, text: str) -> Draft:

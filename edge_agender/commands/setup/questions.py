@@ -33,11 +33,11 @@ ABOUT_THE_DEVICE = (
 )  # fmt: skip
 ABOUT_THE_BROKER = (
     Question("broker", "Which MQTT broker gets the messages?", "a name or address, such as broker.local",
-             lambda draft: draft.config.mqtt.host, drafts.with_host),
+             lambda draft: draft.config.mqtt.brokers[0].host, drafts.with_host),
     Question("tls", "Is the connection encrypted (TLS)?", "no, yes, or the file with the broker's own authority (PEM)",
              lambda draft: drafts.tls_text(draft.config), drafts.with_tls),
     Question("port", "At which port?", "1883 is usual, 8883 with TLS",
-             lambda draft: str(draft.config.mqtt.effective_port), drafts.with_port),
+             lambda draft: str(draft.config.mqtt.brokers[0].effective_port), drafts.with_port),
     Question("user", "Which user name has this device at the broker?", "- for none",
              lambda draft: draft.config.mqtt.username or "-", drafts.with_user),
 )  # fmt: skip
@@ -90,7 +90,7 @@ def ask_all(draft: Draft, options: Namespace, prompt: Prompt, place: Place) -> D
 def try_broker(draft: Draft, place: Place, prompt: Prompt) -> str | None:
     """Connect once with what is chosen; return why it does not work, in words, or None."""
     mqtt = place.with_credentials(draft.trial(place.root))
-    prompt.say(f"\ntrying {mqtt.host}:{mqtt.effective_port} ...")
+    prompt.say(f"\ntrying {', '.join(each.address for each in mqtt.brokers)} ...")
     try:
         if draft.password is not None:
             with passwords.in_memory(draft.password) as path:

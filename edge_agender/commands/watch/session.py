@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from argparse import Namespace
+from collections import deque
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -25,7 +26,8 @@ from edge_agender.common.backoff import Backoff
 from edge_agender.common.once import Once
 from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt import connection as broker
-from edge_agender.delivery.mqtt.explain import explain, explain_closed, explain_refusal
+from edge_agender.delivery.mqtt.bounded import BoundedClient
+from edge_agender.delivery.mqtt.explain import Ending, explain, explain_ending, explain_refusal
 from edge_agender.errors import BrokerError, CredentialError, EdgeAgenderError
 
 log = logging.getLogger(__name__)
@@ -112,12 +114,11 @@ class _Watch:
     def __init__(
         self, config: MqttConfig, device: str, out: _Lines | _Terminal, count: int | None, seconds: float | None
     ) -> None:
-        self._config, self._out = config, out
+        self._brokers, self._out = deque(config.brokers), out
         self._fleet = Fleet(config.prefix)
         # Never the device's own client id: the broker would throw the device out.
         self._name = f"edge-agender-watch-{secrets.token_hex(4)}"
         self._topics = [f"{config.prefix}/{device}/{kind}" for kind in KINDS]
-        self._where = f"{config.host}:{config.effective_port}"
         self._left = count
         self._ends_s = time.monotonic() + seconds if seconds is not None else float("inf")
         self._backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S)
@@ -129,6 +130,15 @@ class _Watch:
         self._headline = f"connecting to {self._where} ..."
         self._drawn_s = 0.0
         self._silent_until_s: float | None = None
+
+    @property
+    def _config(self) -> MqttConfig:
+        """The broker of the present connection, or of the next attempt."""
+        return self._brokers[0]
+
+    @property
+    def _where(self) -> str:
+        return self._config.address
 
     def run(self) -> None:
         while not self._over():
@@ -155,9 +165,9 @@ class _Watch:
         try:
             while not self._over() and self._end is None:
                 if client.loop(TURN_S) != 0 and self._end is None:
-                    self._end = explain_closed(self._config, self._answered)
+                    self._end = self._explain_ending(client)
                 if not self._answered and time.monotonic() > due_s:
-                    raise explain(TimeoutError(), self._config)
+                    raise self._explain_ending(client, silent=True)
                 self._report_silence()
                 self._draw()
         finally:
@@ -165,17 +175,17 @@ class _Watch:
         if self._end is not None:
             raise self._end
 
-    def _client(self) -> Client:
-        client = broker.new_client(self._config, self._name)
+    def _client(self) -> BoundedClient:
+        client = broker.new_client(self._config, self._name, broker.MAX_MESSAGE_PACKET_BYTES)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
         client.on_message = self._heard
         return client
 
-    def _connected(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+    def _connected(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:
-            self._end = explain_refusal(reason, self._config, self._name)
+            self._end = explain_refusal(reason, properties, self._config, self._name)
             return
         self._answered = self._ever = True
         self._backoff.reset()
@@ -185,9 +195,9 @@ class _Watch:
         self._silent_until_s = time.monotonic() + SILENCE_S
         client.subscribe([(topic, 0) for topic in self._topics])
 
-    def _disconnected(self, _client: Client, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+    def _disconnected(self, _client: Client, _data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         if self._end is None and flags.is_disconnect_packet_from_server:
-            self._end = explain_refusal(reason, self._config, self._name)
+            self._end = explain_refusal(reason, properties, self._config, self._name)
 
     def _subscribed(self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any) -> None:
         if reasons and all(reason.is_failure for reason in reasons):
@@ -215,8 +225,13 @@ class _Watch:
             if not self._fleet.devices():
                 self._out.connection(NOTHING_YET)
 
+    def _explain_ending(self, client: BoundedClient, *, silent: bool = False) -> EdgeAgenderError:
+        ending = Ending(accepted=self._answered, first=client.first, error=client.error, silent=silent)
+        return explain_ending(self._config, self._name, ending)
+
     def _lost(self, error: EdgeAgenderError) -> None:
         text = str(error)
+        self._brokers.rotate(-1)
         if self._once.first(text):
             self._out.connection(f"{text} (trying again)")
         self._headline = f"{text} (trying again)"

@@ -19,7 +19,7 @@ from edge_agender.errors import UsageError
 def broker_to_watch(options: Namespace, configured: MqttConfig) -> Iterator[MqttConfig]:
     """The configured broker with what the flags change; another --broker never gets the configured password."""
     _check(options)
-    same = options.broker in (None, configured.host)
+    same = options.broker in (None, configured.host, *configured.hosts)
     data: dict[str, Any] = (
         configured.model_dump() if same else {"prefix": configured.prefix, "protocol": configured.protocol}
     )

@@ -1,4 +1,4 @@
-"""How to reach the broker: credentials, TLS, the CONNECT itself, and what to do about every way in which it fails."""
+"""How to reach the broker: client id, credentials, TLS, the CONNECT itself."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import logging
 import ssl
 from pathlib import Path
 
-from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.client import MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge_agender.config import secrets as passwords
 from edge_agender.config.settings import MqttConfig, TlsConfig
+from edge_agender.delivery.mqtt import diagnose
+from edge_agender.delivery.mqtt.bounded import BoundedClient
+from edge_agender.delivery.mqtt.diagnose import Language
 from edge_agender.device.systemd import credential
 from edge_agender.errors import CredentialError
 
 _log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
-# Larger packets for us are refused by an MQTT 5 broker before they reach our memory.
-MAX_INCOMING_BYTES = 65536
+# The largest packet that is read: of commands, and of what others' devices publish.
+MAX_COMMAND_PACKET_BYTES, MAX_MESSAGE_PACKET_BYTES = 8192, 262_144
 CREDENTIAL_NAME = "mqtt-password"
 
 
@@ -29,16 +32,18 @@ def client_id(config: MqttConfig, device: str) -> str:
     return config.client_id or f"{config.prefix}-{device}".replace("/", "-")
 
 
-def new_client(config: MqttConfig, name: str) -> Client:
+def new_client(config: MqttConfig, name: str, limit_bytes: int = MAX_COMMAND_PACKET_BYTES) -> BoundedClient:
     """Return a client that is ready to connect. Files are read anew, so that renewed certificates take effect.
 
-    Raises CredentialError where the password, the CA, the certificate or the key cannot be read.
+    Of a packet larger than `limit_bytes` no more than that is kept in memory. Raises CredentialError where the
+    password, the CA, the certificate or the key cannot be read.
     """
     version = MQTTv5 if config.protocol == "5" else MQTTv311
     clean = None if config.protocol == "5" else True
-    client = Client(
+    client = BoundedClient(
         CallbackAPIVersion.VERSION2, name, protocol=version, clean_session=clean, reconnect_on_failure=False
     )
+    client.limit_bytes = limit_bytes
     client.connect_timeout = CONNECT_TIMEOUT_S
     client.max_queued_messages_set(0)
     if config.username is not None:
@@ -48,21 +53,26 @@ def new_client(config: MqttConfig, name: str) -> Client:
     return client
 
 
-def connect(client: Client, config: MqttConfig) -> None:
+def connect(client: BoundedClient, config: MqttConfig) -> None:
     """Open the connection and send CONNECT; blocks for DNS, TCP and TLS. Raises OSError."""
     where = (config.host, config.effective_port, config.keepalive_s)
     if config.protocol != "5":
         client.connect(*where)
         return
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = MAX_INCOMING_BYTES
+    properties.MaximumPacketSize = client.limit_bytes
     client.connect(*where, clean_start=True, properties=properties)
 
 
+def password_path(config: MqttConfig) -> Path | None:
+    """Return the file of the password: `password_file`, else systemd's credential, else None."""
+    return config.password_file or credential(CREDENTIAL_NAME)
+
+
 def read_password(config: MqttConfig) -> str | None:
-    """Return the password of `password_file`, else of systemd's credential, else None; raise CredentialError."""
-    path = config.password_file
-    if path is None and (path := credential(CREDENTIAL_NAME)) is None:
+    """Return the password, None where there is none; raise CredentialError where it cannot be read."""
+    path = password_path(config)
+    if path is None:
         return None
     origin = f"mqtt.password_file {path}"
     with passwords.explained(origin, "give a file that this user may read, or use sudo"), path.open("rb") as file:
@@ -120,3 +130,12 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
     except OSError as error:
         text = f"mqtt.tls: {certificate} or {key}: {error.strerror}: let this user read both"
         raise CredentialError(text) from None
+
+
+def ask_languages(config: MqttConfig) -> list[Language]:
+    """Return what answers at a broker's port: over TLS, where that is configured."""
+    try:
+        context = tls_context(config.tls) if config.uses_tls else None
+    except CredentialError:
+        return []
+    return diagnose.languages(config.host, config.effective_port, context)

@@ -13,7 +13,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt.connection import CONNECT_TIMEOUT_S, client_id, connect, new_client
-from edge_agender.delivery.mqtt.explain import explain, explain_closed, explain_refusal
+from edge_agender.delivery.mqtt.explain import Ending, explain, explain_ending, explain_refusal, where
+from edge_agender.delivery.mqtt.limits import Limits
+from edge_agender.errors import EdgeAgenderError
 
 Answer = Literal["taken", "refused", "silent"]
 # Valid JSON, for whoever listens to everything; never retained, and of no use after a second.
@@ -26,9 +28,10 @@ class BrokerProbe:
     def __init__(self, config: MqttConfig, name: str) -> None:
         self._config, self._name = config, name
         self._client = new_client(config, name)
-        self._connected: list[ReasonCode] = []
+        self._connected: list[tuple[ReasonCode, Properties | None]] = []
         self._answered: list[ReasonCode] = []
-        self._client.on_connect = lambda *args: self._connected.append(args[3])
+        self.limits = Limits()
+        self._client.on_connect = lambda *args: self._connected.append(args[3:5])
         self._client.on_subscribe = lambda *args: self._answered.extend(args[3])
         self._client.on_publish = lambda *args: self._answered.append(args[3])
 
@@ -39,10 +42,12 @@ class BrokerProbe:
             raise explain(error, self._config) from None
         hung_up = not self._poll(lambda: bool(self._connected))
         if not self._connected:
-            late = explain(TimeoutError(), self._config)
-            raise explain_closed(self._config, answered=False) if hung_up else late
-        if self._connected[0].is_failure:
-            raise explain_refusal(self._connected[0], self._config, self._name)
+            ending = Ending(accepted=False, first=self._client.first, error=self._client.error, silent=not hung_up)
+            raise explain_ending(self._config, self._name, ending)
+        reason, properties = self._connected[0]
+        if reason.is_failure:
+            raise explain_refusal(reason, properties, self._config, self._name)
+        self.limits.accepted(properties, mqtt_5=self._config.protocol == "5")
         return self
 
     def __exit__(
@@ -56,7 +61,12 @@ class BrokerProbe:
         return self._answer()
 
     def publish(self, topic: str) -> Answer:
-        """Publish next to nothing at QoS 1. MQTT 5 only: before, a refused message is acknowledged like any other."""
+        """Publish next to nothing at QoS 1; "silent" where the broker takes QoS 0 only.
+
+        MQTT 5 only: before, a refused message is acknowledged like any other.
+        """
+        if not self.limits.qos:
+            return "silent"
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = 1
         self._answered.clear()
@@ -84,7 +94,19 @@ def probe_name(config: MqttConfig, device: str) -> str:
     return client_id(config, device) + "-doctor"
 
 
-def check_connection(config: MqttConfig, device: str = "edge-agender") -> None:
-    """Connect and disconnect once; raise BrokerError or CredentialError with one line that says what to do."""
-    with BrokerProbe(config, client_id(config, device) + "-check"):
-        pass
+def check_connection(config: MqttConfig, device: str = "edge-agender") -> list[str]:
+    """Connect to each of the brokers once; raise the first error where none takes us.
+
+    Return one line for each that does not, and for what those that do leave out.
+    """
+    lines: list[str] = []
+    errors: list[EdgeAgenderError] = []
+    for each in config.brokers:
+        try:
+            with BrokerProbe(each, client_id(each, device) + "-check") as probe:
+                lines += [f"{where(each)}: {loss}" for loss in probe.limits.losses()]
+        except EdgeAgenderError as error:
+            errors.append(error)
+    if len(errors) == len(config.brokers):
+        raise errors[0]
+    return [str(error) for error in errors] + lines

@@ -17,7 +17,9 @@ from edge_agender.common.backoff import Backoff
 from edge_agender.common.once import Once
 from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt.connection import client_id, warn_if_insecure
-from edge_agender.delivery.mqtt.session import STOP_S, Session
+from edge_agender.delivery.mqtt.explain import TakenOverError, where
+from edge_agender.delivery.mqtt.limits import Limits
+from edge_agender.delivery.mqtt.session import STOP_S, LimitsLearnedError, Session
 from edge_agender.delivery.mqtt.traffic import Subscription, Traffic, Wake
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.errors import BrokerError, EdgeAgenderError
@@ -28,8 +30,10 @@ __all__ = ["LinkState", "Publisher"]
 _log = logging.getLogger(__name__)
 
 MAX_COMMAND_BYTES = 4096
-# Of a connection that comes and goes within seconds, so many are told; then only one that lasts.
+# Of a connection that comes and goes within seconds, so many are logged; then only one that lasts.
 SHORT_LIVED_TOLD = 3
+# Who was thrown out by a client of the same name would throw that one out in turn: both wait, ever longer.
+TAKEN_OVER_MIN_S, TAKEN_OVER_MAX_S = 60.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class Publisher:
     def __init__(self, config: MqttConfig, device: str, outbox: Outbox, status: Callable[[str], Message]) -> None:
         self._config, self._outbox, self._status = config, outbox, status
         self._name = client_id(config, device)
+        self._brokers = [(broker, Limits()) for broker in config.brokers]
+        self._turn = self._round_began = 0
         self._subscriptions: list[Subscription] = []
         self._traffic = Traffic()
         self._stop, self._wake = threading.Event(), Wake()
@@ -62,8 +68,8 @@ class Publisher:
         self._connects = 0
         self._last_error: str | None = None
         self._once = Once(_log)
-        self._short_lived = 0
         self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s)
+        self._taken_over = Backoff(TAKEN_OVER_MIN_S, TAKEN_OVER_MAX_S, least=0.5)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def subscribe(self, topic: str, handler: Callable[[str, bytes], None], max_bytes: int = MAX_COMMAND_BYTES) -> None:
@@ -102,40 +108,64 @@ class Publisher:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
-                self._session().run(self._stop, self._wake, self._came_up, self._is_stable)
-            except EdgeAgenderError as error:
-                self._failed(error)
-            except Exception as error:  # whatever it is, counting goes on and the next attempt may work
-                _log.debug("publisher", exc_info=True)
-                self._failed(BrokerError(f"publisher: {type(error).__name__}: {error}"))
+            error = self._connect_once()
+            lasted_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
             if self._up_since_s is not None:
                 self._up_since_s, self._changed_s = None, time.monotonic()
             self._outbox.rewind()
-            self._stop.wait(self._backoff.next_s())
+            if error is not None and not isinstance(error, LimitsLearnedError):
+                self._failed(error)
+                self._stop.wait(self._pause_s(error, lasted_s))
 
-    def _session(self) -> Session:
-        return Session(self._config, self._name, self._outbox, self._status, self._subscriptions, self._traffic)
+    def _connect_once(self) -> EdgeAgenderError | None:
+        """Connect and send until that fails or all is over; return what failed."""
+        broker, limits = self._brokers[self._turn]
+        try:
+            session = Session(
+                broker, self._name, self._outbox, self._status, self._subscriptions, self._traffic, limits
+            )
+            session.run(self._stop, self._wake, self._came_up, self._is_stable)
+        except EdgeAgenderError as error:
+            return error
+        except Exception as error:  # whatever it is, counting goes on and the next attempt may work
+            _log.debug("publisher", exc_info=True)
+            return BrokerError(f"publisher: {type(error).__name__}: {error}")
+        return None
+
+    def _pause_s(self, error: EdgeAgenderError, lasted_s: float) -> float:
+        """Turn to the next broker, and return how long to wait before it is tried, in seconds.
+
+        Between the brokers of a round the wait is the shortest; after a round it grows.
+        """
+        if isinstance(error, TakenOverError):
+            if lasted_s > 2 * TAKEN_OVER_MAX_S:
+                self._taken_over.reset()
+            return self._taken_over.next_s()
+        self._turn = (self._turn + 1) % len(self._brokers)
+        if self._turn != self._round_began:
+            return self._backoff.shortest_s()
+        return self._backoff.next_s()
 
     def _came_up(self) -> None:
         self._up_since_s = self._changed_s = time.monotonic()
         self._connects += 1
         self._last_error = None
-        self._short_lived += 1
-        if self._short_lived <= SHORT_LIVED_TOLD:
-            self._say_connected()
+        self._round_began = self._turn
+        self._traffic.short_lived += 1
+        if self._traffic.short_lived <= SHORT_LIVED_TOLD:
+            self._log_connected()
 
     def _is_stable(self) -> None:
         """The connection has lasted: what goes wrong from now on is news again."""
-        if self._short_lived > SHORT_LIVED_TOLD:
-            self._say_connected()
-        self._short_lived = 0
+        if self._traffic.short_lived > SHORT_LIVED_TOLD:
+            self._log_connected()
+        self._traffic.short_lived = 0
         self._traffic.cautious = False
         self._once.clear()
         self._backoff.reset()
 
-    def _say_connected(self) -> None:
-        _log.info("connected to broker %s:%d", self._config.host, self._config.effective_port)
+    def _log_connected(self) -> None:
+        _log.info("connected to %s", where(self._brokers[self._turn][0]))
 
     def _failed(self, error: EdgeAgenderError) -> None:
         text = str(error)

@@ -22,7 +22,8 @@ class Subscription:
 
 @dataclass(slots=True)
 class Traffic:
-    """Counters. `unheard`: commands that were too large or that nobody could use.
+    """Counters. `unheard`: commands that were too large or that nobody could use. `short_lived`: how many connections
+    in a row were accepted and ended at once, with the present one.
 
     `cautious`: the connection before ended soon, with messages unanswered. It may have been for one of them, so they
     go one at a time: Mosquitto 2.0.11 (Debian bookworm) hangs up after it refused an MQTT 5 message, and what else was
@@ -34,6 +35,7 @@ class Traffic:
     unheard: int = 0
     cautious: bool = False
     once: Once = field(default_factory=lambda: Once(_log))
+    short_lived: int = 0
 
 
 class Wake:

@@ -124,7 +124,7 @@ def test_a_port_that_speaks_no_mqtt(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with socket.create_server(("127.0.0.1", 0)) as server:
         results = examined(server.getsockname()[1], tmp_path, host="127.0.0.1")
     assert (results["broker"].state, results["credentials"].state) == ("ok", "failure")
-    assert "no answer" in results["credentials"].finding
+    assert "does not answer" in results["credentials"].finding
 
 
 def test_an_acl_that_forbids_the_own_topics(guarded: Broker, password: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_the_password_may_come_from_standard_input(root: Path, monkeypatch: pyte
     [
         ("--name a/b", 78, "device.name"),
         ("--port 0", 78, "mqtt.port"),
-        ("--broker mqtt://broker", 78, "name or address alone"),
+        ("--broker http://broker", 78, "no address of a broker"),
         ("--privacy all", 78, "'viewer'"),
         ("--source holiday.mp4", 65, "no such file"),
         ("--source /tmp", 65, "move it to /srv"),

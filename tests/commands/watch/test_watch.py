@@ -271,7 +271,7 @@ def test_who_may_not_read_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["--device a/b", "--count 0", "--seconds -1", "--broker mqtt://x", "--port x", "--password-file /etc/hostname"],
+    ["--device a/b", "--count 0", "--seconds -1", "--broker ws://x", "--port x", "--password-file /etc/hostname"],
 )
 def test_flags_that_make_no_sense_are_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", *words.split()]) in (64, 78)

@@ -90,7 +90,7 @@ class TestCredentials:
         assert SECRET not in caplog.text
 
     def test_anonymous_is_refused(self, guarded: Broker) -> None:
-        with pytest.raises(CredentialError, match="refuses a client without a name"):
+        with pytest.raises(CredentialError, match="refuses a client without a user name"):
             check_connection(settings(guarded.port))
 
     @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ class TestTls:
     def test_tls_to_a_plain_port_and_plain_to_a_tls_port(
         self, secured: Broker, broker: Broker, authority: Authority
     ) -> None:
-        with pytest.raises(BrokerError, match="check that this port speaks MQTT over TLS"):
+        with pytest.raises(BrokerError, match="this port speaks MQTT without TLS"):
             check_connection(settings(broker.port, tls=TlsConfig(ca_file=authority.ca)))
         with pytest.raises(BrokerError, match=r"set mqtt\.tls\.ca_file"):
             check_connection(settings(secured.port))

@@ -175,7 +175,7 @@ class TestAnyOrder:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             with Link(settings(port), tmp_path) as link:
-                wait_until(lambda: "no answer" in str(link.publisher.state().last_error))
+                wait_until(lambda: "does not answer" in str(link.publisher.state().last_error))
 
     def test_a_mistake_inside_does_not_end_it(self, broker: Broker, tmp_path: Path) -> None:
         fail = threading.Event()
