@@ -116,7 +116,9 @@ class TestMounting:
 
 # What stands in the page with a name of its own in place of the program's.
 SPOKEN = {
-    "it refuses user entrance": "it refuses {who}",
+    "it refuses user entrance": "it refuses {_user(config)}",
+    "it does not speak MQTT 5, but MQTT 3.1.1": "it does not speak {own}, but {language}",
+    "has acknowledged nothing for 20 s": "has acknowledged nothing for {for_s:g} s",
     "its certificate is not for broker.local": "its certificate is not for {config.host}",
     "the broker refuses edge-agender/entrance/window: change its ACL": "the broker refuses {topic}: change its ACL",
     "there is no camera 0": "there is no camera {number}",
