@@ -41,11 +41,11 @@ class StillPicture:
 class DecodedPicture:
     """One av.VideoFrame. `aspect`: width of a pixel by its height. Buffers are the decoder's: never written to."""
 
-    def __init__(self, frame: Any, aspect: float, converter: Any) -> None:
+    def __init__(self, frame: Any, aspect: float, orientation: int, converter: Any) -> None:
         self._frame = frame
         self._converter = converter
         self._aspect = aspect if 1 / _MOST_OBLONG <= aspect <= _MOST_OBLONG else 1.0
-        self._orientation = _orientation(frame)
+        self._orientation = orientation
         # The lines of an interlaced picture are of two moments: one of them is kept.
         self._step = 2 if frame.interlaced_frame else 1
 
@@ -97,7 +97,8 @@ def _rows(plane: Any, height: int) -> Array:
     return np.frombuffer(plane, np.uint8)[: height * plane.line_size].reshape(height, plane.line_size)
 
 
-def _orientation(frame: Any) -> int:
+def orientation_of(frame: Any) -> int:
+    """Return which way up an av.VideoFrame is. It then is in a cycle of references: do not ask each frame."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     data = bytes(matrix) if matrix is not None else b""
     if len(data) < _MATRIX.size:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agender.capture.sources.decoded import DecodedPicture, StillPicture
+from edge_agender.capture.sources.decoded import DecodedPicture, StillPicture, orientation_of
 from edge_agender.errors import MediaError
+from edge_agender.imaging.orientation import UPRIGHT
 
 # The largest picture of which a stream is decoded: decoders hold up to 16 of them.
 MAX_PIXELS = 4608 * 3456
@@ -44,6 +45,8 @@ class VideoDecoder:
         self._context = context
         self._first_aspect = context.sample_aspect_ratio
         self._aspect_of_container = aspect_of_container
+        self._rotation: int | None = None
+        self._orientation = UPRIGHT
         self._converter = VideoReformatter()
 
     def decode(self, packet: Any) -> list[Shot]:
@@ -77,7 +80,9 @@ class VideoDecoder:
         coded = self._context.sample_aspect_ratio
         of_container = self._aspect_of_container if coded == self._first_aspect else None
         aspect = of_container or _ratio(coded) or 1.0
-        return Shot(DecodedPicture(frame, aspect, self._converter), frame.time)
+        if frame.rotation != self._rotation:
+            self._rotation, self._orientation = frame.rotation, orientation_of(frame)
+        return Shot(DecodedPicture(frame, aspect, self._orientation, self._converter), frame.time)
 
 
 class MediaReader:
