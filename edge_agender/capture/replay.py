@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 from edge_agender.capture.sources import Source
 from edge_agender.errors import MediaError
@@ -71,6 +70,10 @@ class Replay:
         first, self._read = self._read == 0, self._read + 1
         return frame if self._source.live else self._later(frame, first=first)
 
+    def reopen(self) -> None:
+        """Have the source opened again, where its kind can be."""
+        self._source.reopen()
+
     def close(self) -> None:
         self._source.close()
 
@@ -86,4 +89,4 @@ class Replay:
         if first:
             self._ahead_s = max(self._last_s + 1 / self._rate_hz - frame.captured_s, 0.0)
         self._last_s = frame.captured_s + self._ahead_s
-        return replace(frame, captured_s=self._last_s)
+        return frame.altered(captured_s=self._last_s)

@@ -7,6 +7,7 @@ import threading
 import time
 
 from edge_agender.capture.counts import Counts
+from edge_agender.capture.freshness import FreshWatch
 from edge_agender.capture.replay import Replay
 from edge_agender.capture.slot import Slot
 from edge_agender.capture.sources import open_source
@@ -50,6 +51,9 @@ class Capture:
             until_end=until_end,
             after_s=after_s,
         )
+        # Pictures and the demo are what they are.
+        watched = config.kind in ("picamera2", "opencv")
+        self._watch = FreshWatch(self._source.reopen, config.frozen_after_s) if watched else None
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -72,7 +76,12 @@ class Capture:
     @property
     def problem(self) -> str | None:
         """One line on why no frames come just now; None while they do."""
-        return self._source.problem
+        return self._source.problem or (self._watch.problem if self._watch is not None else None)
+
+    @property
+    def dark(self) -> bool:
+        """True where the picture has been of one colour for a minute: the lens is covered, or it is dark."""
+        return self._watch is not None and self._watch.dark
 
     def close(self) -> None:
         """Stop reading and give the device back."""
@@ -108,5 +117,8 @@ class Capture:
             if frame is None:
                 return
             self._times.add("capture", time.perf_counter() - began_s)
+            if self._watch is not None and not self._watch.is_fresh(frame):
+                frame.release()
+                continue
             if not self.slot.put(frame, wait=not self._source.live):
                 return

@@ -32,6 +32,11 @@ class Camera:
         """One line on why no frames come just now; None while they do, or while switched off."""
         return self.capture.problem if self.capture else None
 
+    @property
+    def dark(self) -> bool:
+        """True where the picture has been of one colour for long."""
+        return self.capture is not None and self.capture.dark
+
     def follow_switch(self, now_s: float) -> SwitchState | None:
         """Open or close the capture as the switch says, where that is due; return its state if that changed.
 

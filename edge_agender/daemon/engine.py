@@ -12,6 +12,7 @@ from typing import Self
 
 from edge_agender.audience.measures import Demographics, FrameView, Window
 from edge_agender.capture.counts import Counts
+from edge_agender.capture.freshness import DARK
 from edge_agender.common.timing import StageTimes
 from edge_agender.config.settings import Config
 from edge_agender.daemon.camera import Camera
@@ -223,6 +224,7 @@ class Engine:
         self._put(closed)
         if closed:  # at once: a process killed before would publish them again
             self._saver.save(self.reporter.snapshot())
+        self.alarm(DARK, on=self.camera.dark)
         self._put(
             self.health.due(
                 now_s,

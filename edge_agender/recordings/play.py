@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -100,7 +100,7 @@ class Player:
                 continue
             first_s = frame.captured_s if first_s is None else first_s
             t_s = frame.captured_s - first_s
-            with replace(frame, utc_s=self._start_utc_s + t_s) as dated:
+            with frame.altered(utc_s=self._start_utc_s + t_s) as dated:
                 yield self._step(dated, t_s)
 
     def close_visits(self) -> list[Visit]:

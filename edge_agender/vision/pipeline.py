@@ -103,7 +103,7 @@ class Pipeline:
             faces,
             searched,
             round(self._cadence.mean_luma, 1),
-            (frame.full.shape[1], frame.full.shape[0]),
+            frame.size_px,
             frame.focal_px,
         )
 

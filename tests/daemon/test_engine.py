@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def test_a_frame_is_given_back_whatever_becomes_of_it(tmp_path: Path, monkeypatc
 
         def watched(timeout_s: float) -> Frame | None:
             frame = take(timeout_s)
-            return frame and replace(frame, release=lambda: given_back.append(len(sink.messages)))
+            return frame and frame.altered(release=lambda: given_back.append(len(sink.messages)))
 
         monkeypatch.setattr(engine.camera.capture.slot, "take", watched)
         run(engine, lambda: len(given_back) == 2)

@@ -22,6 +22,10 @@ def grey_jpeg(level: int, size: tuple[int, int] = (96, 64)) -> bytes:
     return bytes(cv2.imencode(".jpg", np.full((size[1], size[0], 3), level, np.uint8))[1])
 
 
+def jpeg(picture: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".jpg", picture)[1])
+
+
 @dataclass
 class NetworkCamera:
     """Shows `picture` again and again while it is `on()`; `body` instead is sent once, as a file is."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_agender.capture.sources.view import View
 from edge_agender.config.settings import SourceConfig
-from edge_agender.imaging.frame import Frame, Picture
+from edge_agender.imaging.frame import Deferred, Frame, Picture
 from edge_agender.imaging.geometry import TYPICAL_HFOV_DEG, focal_px
 from edge_agender.imaging.preprocess import FULL_RANGE, resize, size_within, small_luma, to_bgr
 
@@ -43,6 +43,9 @@ class Source(Protocol):
 
         Raises CameraError, MediaError or StalledError.
         """
+
+    def reopen(self) -> None:
+        """Open the camera again, as what it sends does not change, where its kind can be. By the thread that reads."""
 
     def close(self) -> None:
         """Give everything back; may be called again."""
@@ -84,6 +87,9 @@ class BaseSource:
             log.info(text)
         self._problem = None
 
+    def reopen(self) -> None:
+        """Nothing can be opened again that was not closed."""
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -110,6 +116,10 @@ def _wipe(*made: Picture) -> Callable[[], None]:
 class Decoded(Protocol):
     """A picture of which no more is converted than is asked for."""
 
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of what `bgr` returns."""
+
     def luma(self) -> tuple[Picture, bool] | None:
         """Return the luma (h, w), perhaps the decoder's own and with pixels not square, and whether black is 16."""
 
@@ -134,14 +144,29 @@ class Framer:
 
     def frame_of(self, decoded: Decoded, captured_s: float) -> Frame:
         """Return the Frame of a picture that is still as it was decoded; releasing it wipes what was made of it."""
-        luma = decoded.luma()
-        raw = decoded.bgr()
-        full = self._view.apply(raw)
-        small = small_luma(full, self._small_size) if luma is None else self._small(*luma, full.shape[1::-1])
-        return self._framed(captured_s, small, full, _wipe(raw, full, small), raw.shape[1])
+        made: list[Picture] = []
+
+        def make() -> Picture:
+            raw = decoded.bgr()
+            full = self._view.apply(raw)
+            made.extend((raw, full))
+            return full
+
+        def wipe() -> None:
+            _wipe(*made, small)()
+            made.clear()
+
+        luma, size_px = decoded.luma(), self._view.size_px(decoded.size_px)
+        full: Picture | Deferred = Deferred(size_px, make)
+        if luma is None:
+            full = make()
+            small = small_luma(full, self._small_size)
+        else:
+            small = self._small(*luma, size_px)
+        return self._framed(captured_s, small, full, wipe, decoded.size_px[0])
 
     def _framed(
-        self, captured_s: float, small: Picture, full: Picture, wipe: Callable[[], None], raw_width_px: int
+        self, captured_s: float, small: Picture, full: Picture | Deferred, wipe: Callable[[], None], raw_width_px: int
     ) -> Frame:
         # Neither a cut nor a turn changes it: the raw picture is as wide as the lens shows.
         focal = focal_px(raw_width_px, TYPICAL_HFOV_DEG)

@@ -69,6 +69,11 @@ class PicameraSource(BaseSource):
                 self._restart()
         return None
 
+    def reopen(self) -> None:
+        """Start the sensor again in place: reopening leaks contiguous memory."""
+        self.restarts += 1
+        self._start_again()
+
     def close(self) -> None:
         camera, self._camera = self._camera, None
         if camera is None:
@@ -141,6 +146,9 @@ class PicameraSource(BaseSource):
         self._restarts_in_a_row += 1
         self.restarts += 1
         self.failed(log, f"camera: no frame for {timeout_s:g} s: starting the sensor again")
+        self._start_again()
+
+    def _start_again(self) -> None:
         self._camera.cancel_all_and_flush()
         self._job = None
         self._camera.stop()

@@ -149,7 +149,7 @@ def _look(source: Source) -> Look | None:
         if frame is None:
             break
         try:
-            height, width = frame.full.shape[:2]
+            width, height = frame.size_px
             small_height, small_width = frame.small.shape[:2]
             light = float(np.mean(frame.small)), float(np.std(frame.small))
             focal = frame.focal_px

@@ -28,7 +28,7 @@ def to_detections(
     if not math.isfinite(sum(map(sum, boxes)) + sum(scores)):
         finite = [math.isfinite(sum(box) + score) for box, score in zip(boxes, scores, strict=True)]
         boxes, scores = list(compress(boxes, finite)), list(compress(scores, finite))
-    height, width = frame.full.shape[:2]
+    width, height = frame.size_px
     found = []
     for place in suppress(boxes, scores, config.nms_iou):
         box = clip(Box(*boxes[place]), width, height)

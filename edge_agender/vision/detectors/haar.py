@@ -41,7 +41,7 @@ class HaarDetector:
         corners[:, 2:] += corners[:, :2]
         scores = np.clip(np.asarray(votes, float).ravel() / _SURE, 0, 1)
         kept = scores >= self._least
-        per_axis = np.divide(frame.full.shape[1::-1], frame.small.shape[1::-1])
+        per_axis = np.divide(frame.size_px, frame.small.shape[1::-1])
         return to_detections(
             (corners[kept] * np.tile(per_axis, 2)).tolist(), scores[kept].tolist(), self._config, frame
         )

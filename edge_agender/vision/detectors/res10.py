@@ -34,6 +34,6 @@ class Res10Detector:
         (rows,) = self._runner.feed(frame.full).values()
         rows = rows.reshape(-1, 7)
         rows = rows[rows[:, 2] >= self._least]
-        height, width = frame.full.shape[:2]
+        width, height = frame.size_px
         boxes = rows[:, 3:7].astype(float) * np.asarray([width, height, width, height])
         return to_detections(boxes.tolist(), rows[:, 2].tolist(), self._config, frame)

@@ -54,7 +54,7 @@ class SsdDetector:
         if not cells.size:
             return []
         # By axis: a small picture's sides are rounded, so its two scales differ a little.
-        (height, width), (small_height, small_width) = frame.full.shape[:2], frame.small.shape
+        (width, height), (small_height, small_width) = frame.size_px, frame.small.shape
         centres, steps = self._in_pixels(width / small_width / factor, height / small_height / factor)
         distances = values[count:].reshape(-1, 4).take(cells, axis=0)
         boxes = centres.take(cells, axis=0) + distances * steps.take(cells, axis=0)
