@@ -29,7 +29,7 @@ class Average:
 
 def begin_with(path: Path, model: nn.Module, average: Average) -> None:
     """Take the averaged weights of an earlier run; its schedule, optimizer and history stay behind."""
-    weights = torch.load(path, weights_only=False)["average"]
+    weights = torch.load(path, weights_only=False, map_location="cpu")["average"]
     model.load_state_dict(weights)
     average.model.load_state_dict(weights)
 

@@ -6,8 +6,6 @@ sees, so that every shift, turn and scale of training is one warp of it.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agender.imaging.frame import Array, Picture
-from training.common.split import Part, part
+from training.common.split import Part
+from training.estimator.people import read_people
 
 PATCH_PX = 112
 PATCH_MARGIN = 0.35
@@ -25,20 +24,6 @@ INPUT_MARGIN = 0.2  # what the run time crops: 1.4 of the box's longer side
 # Patch pixels per network pixel when nothing is jittered.
 SCALE = (1 + 2 * INPUT_MARGIN) / (1 + 2 * PATCH_MARGIN) * PATCH_PX / INPUT_PX
 MAX_YEARS = 100.0
-
-
-@dataclass(frozen=True)
-class Person:
-    """One labelled picture: its path below the data folder, years, and whether female."""
-
-    path: str
-    years: float
-    female: bool
-    group: str
-
-    @property
-    def collection(self) -> str:
-        return self.path.split("/")[0]
 
 
 @dataclass(frozen=True)
@@ -58,23 +43,11 @@ class Faces:
         return Faces(self.patches[mask], self.years[mask], self.female[mask], self.collection[mask], self.group[mask])
 
 
-def read_people(data: Path, collections: Iterable[str] = ("aaf", "utkface")) -> list[Person]:
-    """Return the rows of DIR/<collection>.csv in the order of the files."""
-    people = []
-    for name in collections:
-        with (data / f"{name}.csv").open() as lines:
-            for row in csv.DictReader(lines):
-                people.append(
-                    Person(row["path"], float(row["age"]), row["gender"] == "female", row.get("group") or "all")
-                )
-    return people
-
-
-def load(data: Path, patches: Path, wanted_part: Part) -> Faces:
+def load(data: Path, patches: Path, wanted: Part) -> Faces:
     """Return the people of one part, with the patches that training.estimator.patches wrote."""
     people = read_people(data)
-    chosen = np.array([part(person.path) == wanted_part for person in people])
-    kept = [person for person, wanted in zip(people, chosen, strict=True) if wanted]
+    chosen = np.array([person.part == wanted for person in people])
+    kept = [person for person in people if person.part == wanted]
     return Faces(
         np.load(patches, mmap_mode="r")[chosen],
         np.array([min(person.years, MAX_YEARS) for person in kept], np.float32),

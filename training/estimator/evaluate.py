@@ -29,13 +29,13 @@ def torch_predictor(model: nn.Module) -> Predictor:
     @torch.no_grad()
     def predict(crops: Array) -> tuple[Floats, Floats, Floats]:
         model.eval()
-        said = model(as_input(crops))
+        said = model(as_input(crops, next(model.parameters()).device.type))
         if isinstance(said, Mapping):
             mean, variance, logit = years(dict(said)), said["log_variance"][:, 0].exp(), said["gender"][:, 0]
         else:
             (mean, variance), logit = distribution_moments(said[0]), said[1]
         parts = (mean, variance.sqrt(), logit.sigmoid())
-        return tuple(part.double().numpy() for part in parts)  # type: ignore[return-value]
+        return tuple(part.double().cpu().numpy() for part in parts)  # type: ignore[return-value]
 
     return predict
 

@@ -26,17 +26,17 @@ class Batch:
     taught: Tensor | None = None
 
 
-def as_input(crops: Array) -> Tensor:
-    """Return crops (n, 64, 64, 3) uint8 as the networks' input (n, 3, 64, 64)."""
-    scaled = (torch.from_numpy(crops).float() - 128) / 64
+def as_input(crops: Array, device: str = "cpu") -> Tensor:
+    """Return crops (n, 64, 64, 3) uint8 as the networks' input (n, 3, 64, 64), on the device."""
+    scaled = (torch.from_numpy(crops).to(device).float() - 128) / 64
     return scaled.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
 class Lessons:
     """A pool of judged crops, from which batches are drawn; every `USES`-th batch brings fresh ones in."""
 
-    def __init__(self, teacher: nn.Module, batch: int, seed: int = 0) -> None:
-        self._teacher, self._batch = teacher, batch
+    def __init__(self, teacher: nn.Module, batch: int, seed: int = 0, device: str = "cpu") -> None:
+        self._teacher, self._batch, self._device = teacher, batch, device
         self._rng = np.random.default_rng(seed)
         self._pool: list[Batch] = []
         self._drawn = 0
@@ -69,8 +69,8 @@ class Lessons:
     def _judge(self, crops: Picture) -> Tensor:
         """Return the teacher's years and logit (n, 2), averaged over the crop and its mirror image."""
         said = []
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self._device, torch.bfloat16):
             for view in (crops, np.ascontiguousarray(crops[:, :, ::-1])):
-                ages, logit = self._teacher(as_input(view))
+                ages, logit = self._teacher(as_input(view, self._device))
                 said.append(torch.stack([distribution_moments(ages.float())[0], logit.float()], 1))
-        return (said[0] + said[1]) / 2
+        return ((said[0] + said[1]) / 2).cpu()

@@ -19,7 +19,8 @@ from edge_agender.imaging.preprocess import crop_face
 from edge_agender.vision.assembly import configured_detector
 from edge_agender.vision.pipeline import Detector
 from edge_agender.vision.stills import frame_of
-from training.estimator.data import PATCH_MARGIN, PATCH_PX, read_people
+from training.estimator.data import PATCH_MARGIN, PATCH_PX
+from training.estimator.people import read_people
 
 
 def largest(detector: Detector, image: Picture) -> Box | None:
@@ -28,9 +29,18 @@ def largest(detector: Detector, image: Picture) -> Box | None:
     return max((each.box for each in found), key=lambda box: box.area, default=None)
 
 
+def middle(image: Picture) -> Box:
+    """Return where the face is in a picture cut with FairFace's margin of 0.25."""
+    height, width = image.shape[:2]
+    half = max(width, height) / (1 + 2 * 0.25) / 2
+    return Box(width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds aaf/, utkface/ and their .csv")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of labelled pictures: training.estimator.people"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--detector", choices=("ssd", "res10"), default="ssd")
     parser.add_argument("--threshold", type=float, default=0.3)
@@ -55,7 +65,8 @@ def main() -> None:
     medians = {name: Box(*np.median(np.array(found), axis=0).tolist()) for name, found in boxes.items()}
     for index in missed:
         image = np.asarray(cv2.imread(str(args.data / people[index].path)), np.uint8)
-        patches[index] = crop_face(image, medians[people[index].collection], PATCH_PX, PATCH_MARGIN)
+        box = medians.get(people[index].collection) or middle(image)
+        patches[index] = crop_face(image, box, PATCH_PX, PATCH_MARGIN)
     patches.flush()
     print(f"{len(people)} patches; no face found in {len(missed)}; median boxes {medians}")
 

@@ -76,7 +76,7 @@ def gender_loss(logits: Tensor, years: Tensor, female: Tensor) -> Tensor:
 
 def distribution_moments(age_logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (n,), in years, of age logits (n, 101)."""
-    classes = torch.arange(float(CLASSES))
+    classes = torch.arange(float(CLASSES), device=age_logits.device)
     p = age_logits.softmax(1)
     mean = (p * classes).sum(1)
     return mean, (p * (classes - mean[:, None]) ** 2).sum(1)

@@ -38,7 +38,6 @@ from training.estimator.teacher import Teacher, gender_loss, teacher_loss
 # The smaller collection is drawn more often than its size alone would have it.
 COLLECTION_WEIGHTS = {"aaf": 1.6, "utkface": 1.0}
 RATES = {"teacher": 2e-3, "student": 3e-3, "settle": 2e-4}
-CURVES = (("loss",), ("aaf_mae", "utkface_mae"), ("aaf_gender", "utkface_gender"))
 WEIGHT_DECAY = {"teacher": 0.05, "student": 0.01, "settle": 0.0}
 
 
@@ -50,6 +49,7 @@ class Options:
     seed: int = 1
     rate: float | None = None
     taught: bool = True
+    device: str = "cpu"
     evaluate_every_s: float = 420.0
     save_every_s: float = 120.0
 
@@ -81,11 +81,11 @@ class Trainer:
         self.out, self.options = out, options
         self.model: nn.Module = Teacher() if options.stage == "teacher" else SSRNet()
         taught = options.stage != "teacher" and options.taught
-        self.lessons = Lessons(_load(Teacher(), out / "teacher.pt"), options.batch) if taught else None
+        self.lessons = _lessons(out, options) if taught else None
         if options.stage == "settle":
             _load(self.model, out / "student.pt")
             quantize_in_training(self.model)
-        self.model.to(memory_format=torch.channels_last).train()
+        self.model.to(options.device, memory_format=torch.channels_last).train()
         self.average = Average(self.model)
         self.rate = options.rate or RATES[options.stage]
         self.optimizer = optimizer_of(self.model, self.rate, WEIGHT_DECAY[options.stage])
@@ -101,7 +101,7 @@ class Trainer:
         return self.out / f"{self.options.stage}.pt"
 
     def resume(self) -> None:
-        state = torch.load(self.path, weights_only=False)
+        state = torch.load(self.path, weights_only=False, map_location=self.options.device)
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.average.updates = state["step"]
@@ -133,11 +133,13 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> Tensor:
         # Simulated rounding needs more precision than bfloat16 has.
-        with torch.autocast("cpu", torch.bfloat16, enabled=not self.rounds):
-            said = self.model(as_input(batch.crops))
+        device = self.options.device
+        with torch.autocast(device, torch.bfloat16, enabled=not self.rounds):
+            said = self.model(as_input(batch.crops, device))
+        # What follows is small: on the processor, whatever the network ran on.
         if self.options.stage == "teacher":
-            return teacher_loss(said[0].float(), said[1].float(), batch.years, batch.female)
-        outputs = {name: value.float() for name, value in said.items()}
+            return teacher_loss(said[0].float().cpu(), said[1].float().cpu(), batch.years, batch.female)
+        outputs = {name: value.float().cpu() for name, value in said.items()}
         return student_loss(outputs, batch.years, batch.female, batch.taught)
 
     def run(self, sampler: Sampler, held: Faces) -> None:
@@ -177,8 +179,13 @@ def _labelled(sampler: Sampler, count: int) -> Batch:
     return Batch(crops, torch.from_numpy(years_), torch.from_numpy(female))
 
 
+def _lessons(out: Path, options: Options) -> Lessons:
+    teacher = _load(Teacher(), out / "teacher.pt").to(options.device)
+    return Lessons(teacher, options.batch, device=options.device)
+
+
 def _load(model: nn.Module, path: Path) -> nn.Module:
-    model.load_state_dict(torch.load(path, weights_only=False)["average"])
+    model.load_state_dict(torch.load(path, weights_only=False, map_location="cpu")["average"])
     return model.eval().requires_grad_(isinstance(model, SSRNet)).to(memory_format=torch.channels_last)
 
 
@@ -196,17 +203,18 @@ def made_up(count: int, seed: int) -> Faces:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=("teacher", "student", "settle"))
-    parser.add_argument("--data", type=Path, help="folder that holds aaf.csv and utkface.csv")
+    parser.add_argument("--data", type=Path, help="folder of labelled pictures: training.estimator.people")
     parser.add_argument("--patches", type=Path, help="written by training.estimator.patches")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=45.0)
     parser.add_argument("--rate", type=float, help="highest learning rate; default: the stage's own")
     parser.add_argument("--untaught", action="store_true", help="learn from the labels alone, without a teacher")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint, a new schedule")
     parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--without", choices=("aaf", "utkface"), help="leave a collection out, to test across them")
+    parser.add_argument("--without", help="a collection (first part of the paths) to leave out, to test across them")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
@@ -217,6 +225,7 @@ def main(argv: list[str] | None = None) -> None:
         batch=8 if args.smoke else 128,
         rate=args.rate,
         taught=not args.untaught,
+        device=args.device,
     )
     if args.smoke:
         faces, held = made_up(32, 0), made_up(16, 1)
@@ -232,7 +241,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.resume:
         trainer.resume()
     trainer.run(Sampler(faces, options.seed + trainer.step, COLLECTION_WEIGHTS), held)
-    plot(trainer.history, CURVES, trainer.path.with_suffix(".png"))
+    names = sorted(set(held.collection.tolist()))
+    curves = (("loss",), [f"{name}_mae" for name in names], [f"{name}_gender" for name in names])
+    plot(trainer.history, curves, trainer.path.with_suffix(".png"))
 
 
 if __name__ == "__main__":
