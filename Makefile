@@ -8,7 +8,7 @@ MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-virtual-camera test-systemd test-documented test-arm64 test-deb deb sbom audit \
-  fleet test-fleet prove-no-images soak fuzz bench-peers train lint format clean docs screenshots
+  fleet test-fleet prove-no-images soak fuzz bench-peers train train-estimator train-shipped-estimator lint format clean docs screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 26
@@ -91,8 +91,14 @@ fuzz: $(VENV)/.fuzz ## configuration, commands and manifest against mutated byte
 bench-peers: $(VENV)/.dev ## side by side with the published demos (edge-agender models add res10, ssrnet first)
 	$(BIN)/python -m benchmarks.peers
 
-train: $(VENV)/.dev ## reproduce both models: DATA=archives RES10=model OUT=folder; needs torch, tensorflow, matplotlib
+train: $(VENV)/.dev ## reproduce the detector: DATA=archives RES10=model OUT=folder; needs torch, tensorflow, matplotlib
 	PATH="$(abspath $(BIN)):$$PATH" training/run $(DATA) $(RES10) $(OUT)
+
+train-estimator: $(VENV)/.dev ## an estimator from labelled pictures of your own: DATA=folder OUT=folder DEVICE=cuda
+	PYTHON="$(abspath $(BIN)/python)" training/train-estimator $(DATA) $(or $(OUT),training-out) $(or $(DEVICE),cpu)
+
+train-shipped-estimator: $(VENV)/.dev ## reproduce both estimators: DATA=archives MODELS=teachers OUT=folder DEVICE=cuda
+	PYTHON="$(abspath $(BIN)/python)" training/shipped-estimator $(DATA) $(MODELS) $(OUT) $(or $(DEVICE),cpu)
 
 $(VENV)/.docs: $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'

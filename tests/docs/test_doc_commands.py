@@ -63,6 +63,7 @@ ELSEWHERE = {
     r"edge-agender preview /dev/video0 --i-am-in-view": ("tests/commands/preview/test_rules.py", "in_view=True"),
     r"edge-agender models add res10": ("tests/commands/models/test_install.py", "add_model"),
     r"edge-agender models add ssrnet --from ~/downloads": ("tests/commands/models/test_keras.py", "def test"),
+    r"pip install -e '\.\[train\]'": ("pyproject.toml", "train = ["),
     r"packaging/lock": ("tests/packaging/test_packaging.py", '"lock"'),
     r"\.venv/bin/python -m pytest .*": ("Makefile", "-m pytest"),
     r"\.venv/bin/python -m docs_tools": ("tests/docs/test_docs.py", "fill"),
@@ -85,6 +86,8 @@ TARGETS = {
     "sbom": ("tests/packaging/test_packaging.py", '"sbom"'),
     "audit": ("tests/packaging/test_packaging.py", '"audit"'),
     "train": ("training/run", "training.record"),
+    "train-estimator": ("tests/training/test_recipe.py", "train-estimator"),
+    "train-shipped-estimator": ("training/shipped-estimator", "training.record"),
     "screenshots": ("docs_tools/screenshots.py", "def main"),
 }
 
