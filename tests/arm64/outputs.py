@@ -13,16 +13,20 @@ from edge_agender.inference.network import open_tflite
 from edge_agender.inference.tflite import Network
 
 INPUTS = 4
+FLOAT_STEP = 0.02  # of a logit, or of a probability: half a year and less
 
 
 def steps(network: Network, output: str) -> Array:
     """Return what one step of each number of an output amounts to: 1 where it is an integer.
 
-    Floats are what integers stood for, one tensor after the other (training.common.joined).
+    Floats are what integers stood for, one tensor after the other (training.common.joined); or FLOAT_STEP each, where
+    the network reckons in floats.
     """
     tensor = network.outputs[output]
     if tensor.quantized:
         return np.ones(int(np.prod(tensor.shape)))
+    if not np.issubdtype(network.input.dtype, np.integer):
+        return np.full(int(np.prod(tensor.shape)), FLOAT_STEP)
     interpreter = network._interpreter
     known = {each["index"]: each for each in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()
@@ -40,7 +44,11 @@ def outputs(name: str) -> dict[str, object]:
     for _ in range(INPUTS):
         # Smooth as pictures are: noise alone would leave most of a network silent.
         coarse = random.integers(-128, 128, (1, *(max(side // 8, 1) for side in network.input.shape[1:3]), 1))
-        value = np.kron(coarse, np.ones((1, 8, 8, network.input.shape[3]))).astype(np.int8)
+        value = np.kron(coarse, np.ones((1, 8, 8, network.input.shape[3])))
+        if np.issubdtype(network.input.dtype, np.integer):
+            value = value.astype(np.int8)
+        else:
+            value = ((value + 128) / (1.0 if spec.input.scale == "none" else 127.5)).astype(np.float32)
         for output, array in network.run(value).items():
             in_steps = array.ravel() / steps(network, output)
             told.setdefault(output, []).append([round(float(number)) for number in in_steps])
@@ -48,4 +56,4 @@ def outputs(name: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    json.dump({name: outputs(name) for name in ("face-ssd", "agender-ssrnet")}, sys.stdout)
+    json.dump({name: outputs(name) for name in ("face-ssd", "agender-ssrnet", "agender-edge")}, sys.stdout)

@@ -216,6 +216,8 @@ def to_tflite(model: Any) -> bytes:
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    # tflite-runtime 2.14 does not know dense layers with a scale for each output.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     return without_names(converter.convert())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edge_agender.commands.benchmark.report import ModelSpeed
-from edge_agender.config.settings import DETECTOR_MODELS, Config
+from edge_agender.config.settings import DETECTOR_MODELS, Config, EstimatorConfig
 from edge_agender.device.paths import shipped_folder
 from edge_agender.inference import tflite
 from edge_agender.inference.catalogue import find_model
@@ -18,6 +18,8 @@ from edge_agender.inference.network import open_network
 from edge_agender.inference.spec import ModelSpec
 
 MODEL_RUNS = 200
+# What an installer may choose between: shown beside the configured one.
+LARGER_ESTIMATOR = "agender-edge"
 PEAK_MODEL = "peak-conv.tflite"
 PEAK_MULTIPLY_ADDS = 64 * 64 * 9 * 64 * 64
 
@@ -40,7 +42,7 @@ def peak_gmac_per_s(threads: int) -> float:
 
 
 def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
-    """Yield each model that is configured, its networks run alone on the same input again and again."""
+    """Yield each model that is configured, and the larger estimator that ships, each run alone again and again."""
     cores = os.cpu_count() or 1
     for name in _names(config):
         spec = find_model(name, public_key=config.models.public_key)
@@ -59,6 +61,8 @@ def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
 
 def _names(config: Config) -> list[str]:
     names = [config.estimator.model]
+    if names == [EstimatorConfig().model]:
+        names.append(LARGER_ESTIMATOR)
     default = DETECTOR_MODELS.get(config.detector.kind)
     if default:
         names.insert(0, config.detector.model or default)
