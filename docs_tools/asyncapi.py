@@ -15,7 +15,7 @@ CONTRACT_VERSION = "1.0.0"
 _REF = "#/components/schemas/{model}"
 _RETAINED = {"status", "enabled"}
 _AT_LEAST_ONCE = {"status", "enabled", "viewer", "window", "demographics"}
-_COMMAND_TOPICS = {"content": "content", "enabled-set": "enabled/set"}
+_COMMAND_TOPICS = {"content": "content", "enabled-set": "enabled/set", "resend": "resend"}
 _PARAMETERS = {
     "prefix": {"description": "mqtt.prefix; may have several levels.", "default": "edge-agender"},
     "device": {"description": "device.name"},

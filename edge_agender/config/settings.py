@@ -198,6 +198,8 @@ class OutboxConfig(Section):
     live_max_age_s: Positive = 10.0
     historical_after_s: NotNegative = 30.0
     replay_rate_hz: Positive = 20.0
+    keep_sent_days: NotNegative = 7.0
+    keep_sent_mb: NotNegative = 16.0
 
 
 class WebConfig(Section):

@@ -78,6 +78,7 @@ class HealthMeter:
             outbox_waiting=outbox.live + outbox.durable if outbox else 0,
             outbox_dropped=sum(outbox.dropped.values()) if outbox else 0,
             outbox_dropped_by=dict(outbox.dropped) if outbox else {},
+            last=outbox.last if outbox else {},
             alarms=(*alarms, *([outbox.alarm] if outbox and outbox.alarm else ())),
         )
         self._last_s, self._last_dropped = now_s, dropped_frames

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from edge_agender.audience.measures import Content
 from edge_agender.common.once import Once
 from edge_agender.messages.discovery import BIRTH
-from edge_agender.messages.inbound import parse_content, parse_enabled
+from edge_agender.messages.inbound import Resend, parse_content, parse_enabled, parse_resend
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,29 @@ Command: TypeAlias = bool | Content | Announce  # enabled or not; what the sign 
 MOST_WAITING = 32
 # A camera takes a second to open: whoever switches faster than this is obeyed with the last word only.
 SWITCH_EVERY_S = 1.0
+# Each command may bring back some hundred messages.
+RESEND_EVERY_S = 5.0
+
+
+class Resends:
+    """Hands what is to be sent again on to the outbox: one command in RESEND_EVERY_S, whoever asks."""
+
+    def __init__(self, send_again: Callable[[Resend], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._send_again, self._clock = send_again, clock
+        self._next_s = float("-inf")
+
+    def take(self, topic: str, payload: bytes) -> None:
+        if self._clock() < self._next_s:
+            log.debug("%s: more than one command in %.0f s: dropped", topic, RESEND_EVERY_S)
+            return
+        try:
+            wanted = parse_resend(payload)
+        except ValueError as error:
+            log.warning("%s: %s", topic, error)
+            return
+        finally:
+            self._next_s = self._clock() + RESEND_EVERY_S
+        self._send_again(wanted)
 
 
 class Inbox:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edge_agender.config.settings import Config
-from edge_agender.delivery.inbox import Inbox
+from edge_agender.delivery.inbox import Inbox, Resends
 from edge_agender.delivery.mqtt.publisher import LinkState, Publisher
 from edge_agender.delivery.outbox.outbox import Outbox, OutboxState
 from edge_agender.messages.build import status_message
@@ -48,6 +48,8 @@ class MqttSink:
         self._publisher = Publisher(config.mqtt, config.device.name, self._outbox, partial(status_message, sender))
         self._publisher.subscribe(sender.topic("enabled/set"), inbox.enabled)
         self._publisher.subscribe(sender.topic("content"), inbox.content)
+        if config.outbox.keep_sent_days:
+            self._publisher.subscribe(sender.topic("resend"), Resends(self._outbox.send_again).take)
         if config.home_assistant.enabled:
             self._publisher.subscribe(birth_topic(config.home_assistant.prefix), inbox.birth)
 

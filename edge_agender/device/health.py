@@ -31,4 +31,6 @@ class HealthSample:
     outbox_waiting: int = 0
     outbox_dropped: int = 0
     outbox_dropped_by: Mapping[str, int] = field(default_factory=dict)
+    # The highest sequence number by boot and durable kind.
+    last: Mapping[tuple[str, str], int] = field(default_factory=dict)
     alarms: tuple[str, ...] = field(default=())

@@ -107,6 +107,7 @@ def health_message(sender: Sender, sample: HealthSample, sequence: int) -> Messa
         "outbox_waiting": sample.outbox_waiting,
         "outbox_dropped": sample.outbox_dropped,
         "outbox_dropped_by": dict(sample.outbox_dropped_by),
+        "sequences": {kind: last for (boot_id, kind), last in sample.last.items() if boot_id == sender.boot_id},
         "alarms": list(sample.alarms),
     }
     return sender.message("health", payload)

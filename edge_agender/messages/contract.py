@@ -136,6 +136,12 @@ class HealthPayload(TypedDict):
             Field(description="The same by reason: live, size, age, memory, damaged or refused (docs/reliability.md)."),
         ]
     ]
+    sequences: NotRequired[
+        Annotated[
+            dict[str, Count],
+            Field(description="By durable kind, the last sequence number of this boot: what has not come is missing."),
+        ]
+    ]
     alarms: Annotated[list[str], Field(description="What needs a person, in words; empty when all is well.")]
 
 
@@ -325,6 +331,13 @@ class EnabledCommand(TypedDict):
     enabled: bool
 
 
+class ResendCommand(TypedDict("ResendCommand", {"from": Count, "to": Count})):
+    """Send these once more, as far as they are kept (`outbox.keep_sent_days`): the collector has not got them."""
+
+    kind: Annotated[str, Field(min_length=1, max_length=32, description="Such as window or demographics.")]
+    boot_id: BootId
+
+
 PAYLOADS: dict[str, type] = {
     "frame": FramePayload,
     "status": StatusPayload,
@@ -334,4 +347,4 @@ PAYLOADS: dict[str, type] = {
     "window": WindowPayload,
     "demographics": DemographicsPayload,
 }
-COMMANDS: dict[str, type] = {"content": ContentCommand, "enabled-set": EnabledCommand}
+COMMANDS: dict[str, type] = {"content": ContentCommand, "enabled-set": EnabledCommand, "resend": ResendCommand}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,16 @@ MAX_BYTES = 512
 MAX_ID_LENGTH = 64
 
 _WORDS = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Messages of one kind from one boot that are to be sent once more, both numbers included."""
+
+    kind: str
+    boot_id: str
+    first: int
+    last: int
 
 
 def parse_enabled(payload: bytes) -> bool:
@@ -38,6 +49,17 @@ def parse_content(payload: bytes) -> Content:
     if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_LENGTH or not id_.isprintable():
         raise ValueError(f"content: id must be a printable text of 1 to {MAX_ID_LENGTH} characters, or null")
     return Content(id_, _utc_s(data.get("until")))
+
+
+def parse_resend(payload: bytes) -> Resend:
+    """Read .../resend: {"kind": "window", "boot_id": "9d0dc6166d012353", "from": 3, "to": 9}."""
+    data = _object(_text(payload))
+    kind, boot_id, first, last = (data.get(name) for name in ("kind", "boot_id", "from", "to"))
+    if isinstance(kind, str) and isinstance(boot_id, str) and 0 < len(kind) <= 32 and 0 < len(boot_id) <= 64:
+        numbers = [value for value in (first, last) if isinstance(value, int) and not isinstance(value, bool)]
+        if len(numbers) == 2 and 0 <= numbers[0] <= numbers[1] < 2**63:
+            return Resend(kind, boot_id, *numbers)
+    raise ValueError("resend: write kind, boot_id, and from and to, sequence numbers in rising order")
 
 
 def _utc_s(value: Any) -> float | None:

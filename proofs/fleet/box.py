@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agender.config.settings import MqttConfig, OutboxConfig
+from edge_agender.delivery.inbox import Resends
 from edge_agender.delivery.mqtt.publisher import Publisher
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.messages.build import utc_text
@@ -148,6 +149,8 @@ def run(options: argparse.Namespace) -> int:
         outbox = stack.enter_context(Outbox(outbox_config))
         box = Box(options, outbox)
         publisher = Publisher(mqtt, options.name, outbox, box.status)
+        resends = Resends(outbox.send_again)
+        publisher.subscribe(f"{options.prefix}/{options.name}/resend", resends.take)
         online_s = time.monotonic() + options.offline
         entered = False
         health_s = 0.0

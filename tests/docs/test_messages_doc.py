@@ -10,7 +10,7 @@ import pytest
 
 from edge_agender.config.settings import Config
 from edge_agender.messages.contract import PAYLOADS
-from edge_agender.messages.inbound import parse_content
+from edge_agender.messages.inbound import Resend, parse_content, parse_resend
 from tests.support.message_check import check
 from tests.support.paths import ROOT
 
@@ -41,8 +41,9 @@ def test_the_samples_are_consistent() -> None:
 
 
 def test_the_sample_command_is_understood() -> None:
-    (command,) = [sample for sample in SAMPLES if "schema" not in sample]
-    assert parse_content(json.dumps(command).encode()).id == "spring-sale"
+    content, resend = [json.dumps(sample).encode() for sample in SAMPLES if "schema" not in sample]
+    assert parse_content(content).id == "spring-sale"
+    assert parse_resend(resend) == Resend("window", "9d0dc6166d012353", 40, 44)
 
 
 OPTIONS = {

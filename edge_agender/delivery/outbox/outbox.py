@@ -12,14 +12,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from edge_agender.config.settings import OutboxConfig
 from edge_agender.delivery.outbox.parking import Entry
 from edge_agender.delivery.outbox.queue import MessageQueue, as_historical
+from edge_agender.delivery.outbox.store import numbered
 from edge_agender.delivery.outbox.writer import BATCHED_KINDS, Writer
 from edge_agender.device.paths import state_folder
+from edge_agender.messages.inbound import Resend
 from edge_agender.messages.message import Message
 
 # A commit takes well under a millisecond where the card is idle; a card that stalls must not stall the counting.
@@ -29,13 +31,17 @@ CLOSE_WAIT_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """What waits, and what was lost by reason: live, size, age, memory, damaged, refused. No alarm: all is well."""
+    """What waits, and what was lost by reason: live, size, age, memory, damaged, refused. No alarm: all is well.
+
+    `last`: the highest sequence number that was put, by boot and kind.
+    """
 
     live: int
     durable: int
     durable_bytes: int
     dropped: Mapping[str, int]
     alarm: str | None
+    last: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Outbox:
@@ -48,6 +54,7 @@ class Outbox:
         self._lock = threading.Condition()
         self._queue = MessageQueue(config)
         self._listener: Callable[[], None] = lambda: None
+        self._last: dict[tuple[str, str], int] = {}
         folder = config.path or state_folder()
         self._writer = Writer(config, folder, self._queue, self._lock, clock, retry_s, self._tell)
 
@@ -71,8 +78,14 @@ class Outbox:
         with self._lock:
             entry = self._queue.put(message, self._clock())
             if entry is not None:
+                self._note_number(message)
                 self._hand_to_writer(entry)
         self._tell()
+
+    def _note_number(self, message: Message) -> None:
+        if message.kind not in BATCHED_KINDS and (number := numbered(message)) is not None:
+            boot_id, sequence = number
+            self._last[boot_id, message.kind] = max(sequence, self._last.get((boot_id, message.kind), sequence))
 
     def _hand_to_writer(self, entry: Entry) -> None:
         self._lock.notify_all()
@@ -114,7 +127,7 @@ class Outbox:
     def acknowledge(self, entry: Entry) -> None:
         """The broker has it: forget it, here and on disk."""
         with self._lock:
-            self._queue.settle(entry)
+            self._queue.settle(entry, delivered=True)
             self._lock.notify_all()
 
     def refuse(self, entry: Entry) -> None:
@@ -125,8 +138,14 @@ class Outbox:
     def reject(self, entry: Entry, reason: str = "refused") -> None:
         """It will never be sent: forget it and count it."""
         with self._lock:
-            self._queue.settle(entry)
+            self._queue.settle(entry, delivered=False)
             self._queue.dropped[reason] += 1
+            self._lock.notify_all()
+
+    def send_again(self, wanted: Resend) -> None:
+        """Send what was sent before once more, as far as it is kept (`keep_sent_days`); returns at once."""
+        with self._lock:
+            self._writer.wanted.append(wanted)
             self._lock.notify_all()
 
     def rewind(self) -> None:
@@ -147,4 +166,5 @@ class Outbox:
                 durable_bytes=self._writer.stored_bytes,
                 dropped=dict(self._queue.dropped),
                 alarm="; ".join(alarms) or None,
+                last=dict(self._last),
             )

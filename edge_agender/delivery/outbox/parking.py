@@ -21,7 +21,7 @@ LIMIT = 1024
 class Entry:
     """A message on its way out. `put_s` is monotonic; `earlier` says that a former process put it.
 
-    `row_id` is 0 as long as it is not on disk; `done`: the broker has it, or never will.
+    `row_id` is 0 as long as it is not on disk; `done`: the broker has it, or never will; `delivered`: it has it.
     `hang_ups`: how often the broker ended the connection while nothing but this was on its way.
     """
 
@@ -30,6 +30,7 @@ class Entry:
     row_id: int = 0
     earlier: bool = False
     done: bool = False
+    delivered: bool = False
     hang_ups: int = 0
 
 

@@ -66,6 +66,7 @@ class _Durable:
     sent: dict[int, Entry] = field(default_factory=dict)
     deleting: list[int] = field(default_factory=list)
     removing: list[int] = field(default_factory=list)
+    delivered: set[int] = field(default_factory=set)  # of those to be deleted
 
 
 class MessageQueue:
@@ -141,13 +142,13 @@ class MessageQueue:
             return max(self._next_replay_s - now_s, 0.0)
         return self.parking.next_in_s(now_s)
 
-    def settle(self, entry: Entry) -> None:
-        """The broker has it, or will never take it: it need not be kept."""
+    def settle(self, entry: Entry, delivered: bool) -> None:
+        """The broker has it (`delivered`), or will never take it: it need not be kept waiting."""
         if self._durable.sent.pop(id(entry), None) is None:
             return
-        entry.done = True
+        entry.done, entry.delivered = True, delivered
         if entry.row_id:
-            self._durable.deleting.append(entry.row_id)
+            self._delete(entry)
         if entry.message.topic in self.parking:
             waited, more_on_disk = self.parking.release(entry.message.topic)
             self._durable.ready.extendleft(reversed(waited))
@@ -181,17 +182,23 @@ class MessageQueue:
     def written(self, entries: Sequence[Entry], first_row_id: int) -> None:
         """Entries are on disk under rising row numbers. Those that do not fit in memory are loaded in their turn."""
         queue = self._durable
+        queue.delivered.difference_update(queue.removing)
         queue.removing = []
         for row_id, entry in enumerate(entries, first_row_id):
             entry.row_id = row_id
             if entry.done:
-                queue.deleting.append(row_id)
+                self._delete(entry)
         waiting, queue.writing = deque(queue.writing), []
         if self.more_on_disk:
             return
         self._move_to_ready(waiting)
         self.loaded_row = first_row_id + len(entries) - len(waiting) - 1
         self.more_on_disk = bool(waiting)
+
+    def _delete(self, entry: Entry) -> None:
+        self._durable.deleting.append(entry.row_id)
+        if entry.delivered:
+            self._durable.delivered.add(entry.row_id)
 
     def not_written(self) -> None:
         """The disk refused what `begin_write` returned."""
@@ -211,6 +218,10 @@ class MessageQueue:
 
     def disk_opened(self) -> None:
         self.loaded_row, self.more_on_disk = 0, True
+
+    def rows_added(self) -> None:
+        """The store has rows behind the last one that nobody put here."""
+        self.more_on_disk = True
 
     def disk_gone(self) -> None:
         """The store cannot be read: nothing more comes from there."""
@@ -250,6 +261,11 @@ class MessageQueue:
 
     def sent_rows(self) -> set[int]:
         return {entry.row_id for entry in self._durable.sent.values()} | set(self._durable.deleting)
+
+    @property
+    def delivered(self) -> Collection[int]:
+        """Of the rows to be deleted, those that the broker has."""
+        return self._durable.delivered
 
     @property
     def wants_rows(self) -> bool:

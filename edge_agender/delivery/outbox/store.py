@@ -9,10 +9,11 @@ The file is locked exclusively: no shared-memory index is written, and a second 
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ FORMAT = 1
 _CHECKPOINT_PAGES = 256
 _CACHE_KB = 256
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA}
+# Messages that the broker has acknowledged, for who asks for them again: an acknowledgement is no proof of storage.
+_SENT_TABLE = (
+    "CREATE TABLE IF NOT EXISTS sent (id INTEGER PRIMARY KEY, clock_s REAL NOT NULL, kind TEXT NOT NULL,"
+    " boot_id TEXT NOT NULL, sequence INTEGER NOT NULL, topic TEXT NOT NULL, qos INTEGER NOT NULL,"
+    " retain INTEGER NOT NULL, payload BLOB NOT NULL, checksum INTEGER NOT NULL)"
+)
+_SENT_INDEX = "CREATE UNIQUE INDEX IF NOT EXISTS sent_number ON sent (kind, boot_id, sequence)"
 _COLUMNS = "id, clock_s, kind, topic, qos, retain, payload, checksum"
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, clock_s REAL NOT NULL, kind TEXT NOT NULL,"
@@ -63,6 +71,17 @@ def size_bytes(message: Message) -> int:
     return len(message.payload) + len(message.topic.encode()) + ROW_BYTES
 
 
+def numbered(message: Message) -> tuple[str, int] | None:
+    """Return the boot and the sequence number that a message carries; None where it has none."""
+    try:
+        payload = json.loads(message.payload)
+        boot_id, sequence = payload["boot_id"], payload["sequence"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    fits = isinstance(boot_id, str) and isinstance(sequence, int) and 0 <= sequence < 2**63
+    return (boot_id, sequence) if fits else None
+
+
 class Store:
     """One open store, for one thread at a time. Every method raises StoreError or StoreDamagedError."""
 
@@ -92,27 +111,91 @@ class Store:
             if found == 0:
                 self._db.execute(_TABLE)
                 self._db.execute(f"PRAGMA user_version={FORMAT}")
+            self._db.execute(_SENT_TABLE)
+            self._db.execute(_SENT_INDEX)
             self.sync()
             sync_folder(folder)
             query = f"SELECT count(*), coalesce(sum({_SIZE}), 0), coalesce(max(id), 0), coalesce(max(clock_s), 0)"
             query += " FROM message"
-            self.count, self.bytes, self.last_id, self.last_clock_s = self._db.execute(query).fetchone()
+            self.count, self.bytes, last_id, last_clock_s = self._db.execute(query).fetchone()
+            query = f"SELECT coalesce(sum({_SIZE}), 0), coalesce(max(id), 0), coalesce(max(clock_s), 0) FROM sent"
+            self.sent_bytes, sent_id, sent_clock_s = self._db.execute(query).fetchone()
+            self.last_id, self.last_clock_s = max(last_id, sent_id), max(last_clock_s, sent_clock_s)
         except (OSError, sqlite3.Error) as error:
             raise _explained(error, self.path) from None
 
-    def commit(self, add: Sequence[Row], remove: Sequence[int]) -> None:
-        """Write and delete in one transaction. The caller numbers rows above `last_id`."""
+    def commit(self, add: Sequence[Row], remove: Sequence[int], delivered: Collection[int] = ()) -> None:
+        """Write and delete in one transaction. The caller numbers rows above `last_id`.
+
+        Of the rows to remove, those `delivered` are kept aside for `take_back`.
+        """
         values = [_values(row) for row in add]
         try:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
+                kept_bytes = self._keep_aside([row_id for row_id in remove if row_id in delivered])
                 gone = self._delete(remove)
                 self._db.executemany(f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         except sqlite3.Error as error:
             raise _explained(error, self.path) from None
         self.count += len(add) - len(gone)
         self.bytes += sum(row.size_bytes for row in add) - sum(gone)
+        self.sent_bytes += kept_bytes
         self.last_id = max([self.last_id, *(row.id for row in add)])
+
+    def _keep_aside(self, ids: Sequence[int]) -> int:
+        """Copy rows that carry a boot and a number to those sent; return their bytes."""
+        kept_bytes = 0
+        for row_id in ids:
+            values = self._db.execute(f"SELECT {_COLUMNS} FROM message WHERE id = ?", (row_id,)).fetchone()
+            row = _row(values) if values else None
+            number = numbered(row.message) if row else None
+            if row is None or number is None:
+                continue
+            self._db.execute(
+                f"INSERT OR REPLACE INTO sent ({_COLUMNS}, boot_id, sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*_values(row), *number),
+            )
+            kept_bytes += row.size_bytes
+        return kept_bytes
+
+    def take_back(self, kind: str, boot_id: str, first: int, last: int, limit: int) -> int:
+        """Put messages that were sent behind those that wait, to be sent again; return how many there were."""
+        where = "kind = ? AND boot_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?"
+        query = f"SELECT {_COLUMNS} FROM sent WHERE {where}"
+        try:
+            found = self._db.execute(query, (kind, boot_id, first, last, limit)).fetchall()
+            rows = [row for values in found if (row := _row(values)) is not None]
+            again = [Row(self.last_id + 1 + place, row.clock_s, row.message) for place, row in enumerate(rows)]
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany("DELETE FROM sent WHERE id = ?", [(values[0],) for values in found])
+                marks = "?, ?, ?, ?, ?, ?, ?, ?"
+                self._db.executemany(f"INSERT INTO message ({_COLUMNS}) VALUES ({marks})", map(_values, again))
+        except sqlite3.Error as error:
+            raise _explained(error, self.path) from None
+        self.sent_bytes -= sum(row.size_bytes for row in rows)
+        self.count += len(again)
+        self.bytes += sum(row.size_bytes for row in again)
+        self.last_id += len(again)
+        return len(again)
+
+    def forget_sent(self, before_s: float, max_bytes: float, limit: int) -> None:
+        """Delete the oldest of those sent: up to `limit` that are older, or more than fit."""
+        try:
+            oldest = self._db.execute(f"SELECT id, clock_s, {_SIZE} FROM sent ORDER BY id LIMIT ?", (limit,)).fetchall()
+            gone, left_bytes = [], self.sent_bytes
+            for row_id, clock_s, size in oldest:
+                if clock_s >= before_s and left_bytes <= max_bytes:
+                    break
+                gone.append((row_id,))
+                left_bytes -= size
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany("DELETE FROM sent WHERE id = ?", gone)
+        except sqlite3.Error as error:
+            raise _explained(error, self.path) from None
+        self.sent_bytes = left_bytes
 
     def _delete(self, ids: Sequence[int]) -> list[int]:
         """Return the sizes of the rows that were there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from edge_agender.config.settings import OutboxConfig
 from edge_agender.delivery.outbox.parking import Entry
 from edge_agender.delivery.outbox.queue import LOW, MessageQueue
 from edge_agender.delivery.outbox.store import Row, Store, StoreDamagedError, StoreError, salvage, set_aside
+from edge_agender.messages.inbound import Resend
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +25,9 @@ AGE_CHECK_S = 600.0
 # Kinds that come many times a second: their commits are at least `batch_s` apart.
 BATCHED_KINDS = frozenset({"frame"})
 _CHUNK = 500
+# Commands to send again that wait, and messages that one of them brings back.
+MOST_WANTED = 4
+RESEND_LIMIT = 500
 
 
 class Writer:
@@ -43,12 +48,14 @@ class Writer:
         self._store: Store | None = None
         self._started_s = clock()
         self._former_s: float | None = None
-        self._last_commit_s = self._retry_at_s = self._age_check_s = -float("inf")
+        self._last_commit_s = self._retry_at_s = self._age_check_s = self._sent_check_s = -float("inf")
         self._unsynced_since_s: float | None = None
         self._closing = False
         self.trouble: str | None = None
         self.damage: str | None = None
         self.stored = self.stored_bytes = 0
+        # What is asked for again: more than this at once is a fault or an attack.
+        self.wanted: deque[Resend] = deque(maxlen=MOST_WANTED)
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -79,7 +86,7 @@ class Writer:
 
     def _due_in_s(self) -> float:
         now_s, queue = self._clock(), self._queue
-        if queue.wants_rows:
+        if queue.wants_rows or (self.wanted and now_s >= self._retry_at_s):
             return 0.0
         if now_s < self._retry_at_s:
             return self._retry_at_s - now_s
@@ -89,7 +96,12 @@ class Writer:
 
     def _commit_at_s(self, now_s: float) -> float:
         """When the next commit is due; `lock` is held."""
-        if self._closing or any(entry.message.kind not in BATCHED_KINDS for entry in self._queue.incoming):
+        # What is asked for again may have been acknowledged only now.
+        if (
+            self._closing
+            or self.wanted
+            or any(entry.message.kind not in BATCHED_KINDS for entry in self._queue.incoming)
+        ):
             return now_s
         waits_s = [self._config.batch_s] if self._queue.incoming else []
         waits_s += [DELETE_WAIT_S] if self._queue.deleting else []
@@ -136,8 +148,10 @@ class Writer:
     def _write(self, store: Store) -> None:
         try:
             self._commit(store)
+            self._send_again(store)
             self._sync(store)
             self._drop_oldest(store)
+            self._drop_sent(store)
         except StoreDamagedError:
             raise
         except StoreError as error:
@@ -151,11 +165,13 @@ class Writer:
             if self.healthy and self._commit_at_s(self._clock()) > self._clock():
                 return
             entries, deleting = self._queue.begin_write()
+            delivered = set(self._queue.delivered) if self._config.keep_sent_days else set()
         if not entries and not deleting:
             return
         first_id = store.last_id + 1
         try:
-            store.commit([self._row(entry, number) for number, entry in enumerate(entries, first_id)], deleting)
+            rows = [self._row(entry, number) for number, entry in enumerate(entries, first_id)]
+            store.commit(rows, deleting, delivered)
         except StoreError:
             with self._lock:
                 self._queue.not_written()
@@ -200,6 +216,28 @@ class Writer:
             self._count(store)
         if not old:
             self._age_check_s = now_s
+
+    def _send_again(self, store: Store) -> None:
+        """Put what is asked for, and kept, behind what waits."""
+        while self.wanted:
+            wanted = self.wanted[0]
+            found = store.take_back(wanted.kind, wanted.boot_id, wanted.first, wanted.last, RESEND_LIMIT)
+            with self._lock:
+                self.wanted.popleft()
+                if found:
+                    self._queue.rows_added()
+                self._count(store)
+            _log.info("%d of %s %d to %d are sent again", found, wanted.kind, wanted.first, wanted.last)
+
+    def _drop_sent(self, store: Store) -> None:
+        """Keep what was sent within its days and bytes."""
+        now_s = self._clock()
+        max_bytes = self._config.keep_sent_mb * 1e6
+        if store.sent_bytes <= max_bytes and now_s < self._sent_check_s + AGE_CHECK_S:
+            return
+        self._sent_check_s = now_s
+        before_s = (self._former_s or 0.0) + now_s - self._started_s - self._config.keep_sent_days * 86400
+        store.forget_sent(before_s, max_bytes, _CHUNK)
 
     # -- reading
 

@@ -100,8 +100,8 @@ class TestDurable:
             with outbox._lock:
                 seen.append(outbox.state().durable)
 
-        def commit_and_look(store: Store, add: list[Row], remove: list[int]) -> None:
-            commit(store, add, remove)
+        def commit_and_look(store: Store, add: list[Row], remove: list[int], delivered: set[int]) -> None:
+            commit(store, add, remove, delivered)
             look()
 
         monkeypatch.setattr(Store, "commit", commit_and_look)
