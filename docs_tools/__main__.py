@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs_tools import lenses, options, schemas
+from docs_tools import lenses, options, rooms, schemas
 
 DOCS = Path(__file__).parents[1] / "docs"
 PARTS: dict[str, Callable[[], str]] = {
@@ -26,7 +26,7 @@ def fill(text: str) -> str:
 
 def main() -> None:
     pages = ((path, fill(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.rglob("*.md")))
-    for path, text in (*schemas.texts(), *pages):
+    for path, text in (*schemas.texts(), (rooms.SVG, rooms.drawing()), *pages):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"{path}: written")

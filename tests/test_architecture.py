@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.imports import PACKAGE, edges, imported, inner, loop, modules, outer, room
+from docs_tools.imports import PACKAGE, edges, imported, inner, loop, modules, outer, room
 
 # Each room imports only what stands in a row above its own.
 ROWS = (

@@ -14,7 +14,7 @@ import pytest
 
 from edge_agender import __version__
 from edge_agender.capture.sources.demo import load_sheet
-from edge_agender.cli import build_parser, main
+from edge_agender.cli import VERBS, build_parser, main
 
 
 def command(*words: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
@@ -61,6 +61,14 @@ def test_help_names_every_verb() -> None:
     )
     for verb in verbs:
         assert f"\n    {verb}" in text, verb
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_its_flags_and_its_action(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert "usage: edge-agender " + verb in capsys.readouterr().out
 
 
 def test_version_and_no_arguments() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs_tools import rooms
 from docs_tools.__main__ import BLOCK, PARTS, fill
 from docs_tools.lenses import LENSES, blur_px, face_px, reach_m
 from docs_tools.options import explained, fields
@@ -204,3 +205,7 @@ class TestSite:
         for page in (tmp_path / "site").rglob("*.html"):
             loaded = re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(https?:)?//[^"]*"', page.read_text())
             assert loaded == [], page.name
+
+
+def test_the_drawing_of_the_folders_is_of_the_code_as_it_is() -> None:
+    assert rooms.SVG.read_text(encoding="utf-8") == rooms.drawing()

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from tests.support.paths import ROOT
-
-PACKAGE = ROOT / "edge_agender"
+PACKAGE = Path(__file__).parents[1] / "edge_agender"
 
 
 @cache
