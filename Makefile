@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SECONDS ?=
+JSON ?=
 HOURS ?= 2
 MINUTES ?= 10
 
@@ -24,8 +25,8 @@ $(VENV)/.dev: $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-demo: $(VENV)/.run ## watch real MQTT messages describe a moving audience (SECONDS=20 stops by itself)
-	@$(BIN)/python examples/demo.py $(if $(SECONDS),--seconds $(SECONDS))
+demo: $(VENV)/.run ## watch a moving audience be counted by gender and age (SECONDS=60 stops by itself, JSON=1)
+	@$(BIN)/python examples/demo.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json)
 
 $(VENV)/.fleet: $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fleet]'

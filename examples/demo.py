@@ -1,4 +1,7 @@
-"""Start a broker on loopback, run the daemon on faces of nobody, and print what a subscriber receives.
+"""Start a broker on loopback, run the daemon on synthetic faces, and show what a subscriber receives.
+
+A live table on a terminal, one short line a change on a pipe, every message with --json; at the end who was shown, whom
+the daemon counted, and what it published.
 
 The broker is the machine's Mosquitto where one is installed, else an embedded one (amqtt, MQTT 3.1.1 only).
 """
@@ -16,11 +19,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from examples.demo_view import Heard, Json, Lines, LiveTable, still_held, summary, truth, view_for
+
+# Enough people a minute, and a table soon, so that cells are published at once with the default privacy.
+CROWD = {"width_px": 1280, "height_px": 960, "people": 12, "seed": 7}
+WINDOW_S, PERIOD_S = 10, 20
+NOTE = f"chosen for the demo: 60 people a minute, a table every {PERIOD_S} s (a device publishes one an hour)"
 CONNECT_TIMEOUT_S = 60.0
 
 
@@ -87,15 +97,19 @@ def wait_for_port(port: int) -> None:
     sys.exit(f"the broker did not open port {port} within {CONNECT_TIMEOUT_S:.0f} s")
 
 
-def subscriber(port: int, heard: threading.Event) -> mqtt.Client:
-    """Print what arrives; `heard` is set with the first message."""
+def subscriber(port: int, heard: Heard, out: LiveTable | Lines | Json) -> mqtt.Client:
+    """Hand on what arrives."""
 
-    def print_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
-        print(message.topic, json.dumps(json.loads(message.payload)), flush=True)
-        heard.set()
+    def on_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        payload = json.loads(message.payload)
+        line = heard.hear(message.topic.rpartition("/")[2], payload, time.monotonic())
+        if isinstance(out, Json):
+            out.message(message.topic, payload)
+        elif line is not None:
+            out.line(line)
 
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
-    client.on_message = print_message
+    client.on_message = on_message
     client.on_connect = lambda c, *_: c.subscribe("edge-agender/#")
     client.connect("127.0.0.1", port)
     client.loop_start()
@@ -110,6 +124,8 @@ def daemon_command(port: int, protocol: str, folder: Path, page_port: int) -> li
         f"outbox.path={folder}",
         "device.name=demo",
         "source.kind=demo",
+        *(f"source.{name}={value}" for name, value in CROWD.items() if name.endswith("_px")),
+        *(f"source.demo.{name}={value}" for name, value in CROWD.items() if not name.endswith("_px")),
         "mqtt.host=127.0.0.1",
         f"mqtt.port={port}",
         f"web.port={page_port}",
@@ -117,38 +133,55 @@ def daemon_command(port: int, protocol: str, folder: Path, page_port: int) -> li
         "publish.frames=rate",
         "publish.max_rate_hz=2",
         "publish.health_s=10",
+        f"window.length_s={WINDOW_S}",
+        f"demographics.period_s={PERIOD_S}",
+        "log.level=warning",
     ]
     command = [sys.executable, "-m", "edge_agender", "run", "--config", str(config)]
     return [*command, *(word for option in options for word in ("--set", option))]
 
 
+def run_daemon(command: Sequence[str], heard: Heard, seconds: float | None) -> int:
+    """Run until it ends by itself, for so many seconds after the first frame, or until Ctrl-C."""
+    daemon = subprocess.Popen(command)
+    try:
+        while daemon.poll() is None and heard.first_frame_s is None:
+            time.sleep(0.05)
+        daemon.wait(seconds)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        daemon.terminate()
+        daemon.wait(30)
+        time.sleep(0.2)  # the goodbye is still on its way to the subscriber
+    return daemon.returncode
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, help="stop so long after the first message; without it, on Ctrl-C")
-    seconds = parser.parse_args().seconds
-    port = free_port()
-    page_port = free_port(8080)
-    program = find_mosquitto()
+    parser.add_argument("--seconds", type=float, help="stop so long after the first frame; without it, on Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="print every message as it comes")
+    options = parser.parse_args()
+    port, page_port, program = free_port(), free_port(8080), find_mosquitto()
+    page = f"http://127.0.0.1:{page_port}/"
     print(f"# broker: {'Mosquitto' if program else 'amqtt (MQTT 3.1.1)'} on 127.0.0.1:{port}; Ctrl-C stops", flush=True)
-    print(f"# status page and aim view: http://127.0.0.1:{page_port}/", flush=True)
+    print(f"# status page and aim view: {page}", flush=True)
+    print(f"# {NOTE}", flush=True)
+    heard = Heard()
     with tempfile.TemporaryDirectory() as folder, mosquitto(program, port) if program else amqtt(port):
         wait_for_port(port)
-        heard = threading.Event()
-        client = subscriber(port, heard)
-        daemon = subprocess.Popen(daemon_command(port, "5" if program else "3.1.1", Path(folder), page_port))
+        out = Json(sys.stdout) if options.json else view_for(sys.stdout, heard, page)
+        client = subscriber(port, heard, out)
         try:
-            while daemon.poll() is None and not heard.wait(0.1):
-                pass
-            daemon.wait(seconds)
-            return daemon.returncode  # it ended by itself: its own message says why
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            daemon.terminate()
-            daemon.wait(30)
-            time.sleep(0.2)  # the goodbye is still on its way to the subscriber
-            return daemon.returncode
+            command = daemon_command(port, "5" if program else "3.1.1", Path(folder), page_port)
+            code = run_daemon(command, heard, options.seconds)
         finally:
             client.disconnect()
             client.loop_stop()
+            out.close()
+        seconds = time.monotonic() - (heard.first_frame_s or 0.0)
+        held = still_held(Path(folder))
+    if not options.json and heard.first_frame_s is not None:
+        print("\n" + "\n".join(summary(heard, truth(CROWD, seconds), held)), flush=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -79,10 +79,14 @@ class WindowConfig(Section):
         return divides_the_day(value)
 
 
+# A shorter table could be of a few people that somebody knows to have been there.
+SHORTEST_PERIOD_S = 900
+
+
 class DemographicsConfig(Section):
     """The table of gender and age: who the viewers of a period were."""
 
-    period_s: Annotated[int, Field(ge=900, le=86400)] = 3600
+    period_s: Annotated[int, Field(ge=10, le=86400)] = 3600
     split: Literal["none", "content"] = "none"
 
     @field_validator("period_s")

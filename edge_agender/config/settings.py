@@ -12,7 +12,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from edge_agender.config.audience import AudienceConfig, DemographicsConfig, TrackingConfig, WindowConfig
+from edge_agender.config.audience import (
+    SHORTEST_PERIOD_S,
+    AudienceConfig,
+    DemographicsConfig,
+    TrackingConfig,
+    WindowConfig,
+)
 from edge_agender.config.hours import parse_hours
 from edge_agender.config.mqtt import MqttConfig as MqttConfig
 from edge_agender.config.mqtt import QosConfig as QosConfig
@@ -243,3 +249,12 @@ class Config(Section):
     outbox: OutboxConfig = OutboxConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def period_long_enough(self) -> Config:
+        if self.demographics.period_s < SHORTEST_PERIOD_S and self.source.kind != "demo":
+            raise ValueError(
+                f"demographics.period_s must be at least {SHORTEST_PERIOD_S}; only the demo's synthetic people "
+                "(source.kind: demo) may have shorter ones"
+            )
+        return self

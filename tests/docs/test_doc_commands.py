@@ -205,7 +205,7 @@ def environment(tmp_path: Path) -> Path:
 def test_the_demo_shows_messages(environment: Path) -> None:
     if shutil.which("make") is None:
         pytest.skip("no make here")
-    command = ["make", "demo", "SECONDS=4", f"VENV={environment}"]
+    command = ["make", "demo", "SECONDS=4", "JSON=1", f"VENV={environment}"]
     done = subprocess.run(
         command,
         cwd=ROOT,

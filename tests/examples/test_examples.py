@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,8 @@ import paho.mqtt.publish as publish
 import pytest
 
 from edge_agender.messages.inbound import parse_content, parse_enabled
+from examples.demo_view import Heard, Lines, summary, truth
+from examples.demo_view import table as demo_table
 from tests.messages.test_build import EVERY
 from tests.support.broker import Broker, needs_mosquitto, running, wait_until
 from tests.support.paths import ROOT
@@ -66,7 +70,7 @@ def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothin
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     environment |= {"EDGE_AGENDER_CONFIG": str(tmp_path / "config.yaml"), "HOME": str(home)}
     with output.open("w") as file:
-        words = [sys.executable, str(EXAMPLES / "demo.py")]
+        words = [sys.executable, str(EXAMPLES / "demo.py"), "--json"]
         process = subprocess.Popen(
             words, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
@@ -80,6 +84,56 @@ def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothin
         process.wait(60)
     assert re.search(r'"state": "stopped"', output.read_text())
     assert list(home.iterdir()) == []
+
+
+@needs_mosquitto
+@pytest.mark.slow
+def test_the_demo_shows_gender_and_age_within_45_seconds_in_short_lines_and_ends_with_the_truth(tmp_path: Path) -> None:
+    words = [sys.executable, str(EXAMPLES / "demo.py"), "--seconds", "45"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    lines = done.stdout.splitlines()
+    tables = [line for line in lines if "demographics of" in line]
+    assert any(re.search(r": \d+ (fe)?male \d", line) for line in tables), done.stdout + done.stderr
+    assert max(map(len, lines)) <= 160
+    (result,) = re.findall(
+        r"^(\d+) people walked by, (\d+) were counted.*, (\d+) of them are published", done.stdout, re.M
+    )
+    walked, counted, published = map(int, result)
+    assert published > 0
+    assert counted == pytest.approx(walked, abs=0.2 * walked)
+
+
+def demographics(viewers: int, *cells: tuple[str, str, int]) -> dict[str, Any]:
+    rows = [{"content": None, "gender": gender, "age_band": band, "viewers": n, "sd": 1.0} for gender, band, n in cells]
+    return {"viewers": viewers, "length_s": 20, "cells": rows}
+
+
+def test_the_demos_table_adds_published_tables_up() -> None:
+    heard = Heard()
+    heard.hear("demographics", demographics(12, ("female", "25-34", 5), ("male", "65+", 0)), 1.0)
+    line = heard.hear("demographics", demographics(9, ("female", "25-34", 10)), 2.0)
+    assert line == "demographics of 9 viewers in 20 s: 10 female 25-34"
+    shown = "\n".join(demo_table(heard, "http://x/", colours=False))
+    assert re.search(r"^25-34 .* 15", shown, re.M)
+    assert "2 tables of 20 s published, of 21 viewers" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_the_demos_lines_say_changes_only_and_stay_short() -> None:
+    heard, stream = Heard(), io.StringIO()
+    frame = {"audience": {"count": 1, "cells": [{"gender": "male", "age_band": "65+", "count": 1}]}}
+    assert heard.hear("frame", frame, 1.0) == "frame: 1 in view: 1 male 65+"
+    assert heard.hear("frame", frame, 2.0) is None
+    Lines(stream).line("x" * 500)
+    assert len(stream.getvalue()) <= 161
+
+
+def test_the_demos_truth_is_the_crowd_that_is_painted() -> None:
+    walked = truth({"width_px": 1280, "height_px": 960, "people": 3, "seed": 7}, 23.0)
+    assert walked.total() == 6
+    assert "6 people walked by, 2 were counted" in "\n".join(
+        summary(Heard(), walked, Counter({("female", "65+"): 2.0}))
+    )
 
 
 def commands() -> list[str]:
