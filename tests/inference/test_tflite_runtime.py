@@ -70,7 +70,7 @@ def test_both_shipped_models_say_the_same_under_tflite_runtime(python_with_tflit
     here, there = run(sys.executable), run(python_with_tflite_runtime)
     assert there["runtime"] == "tflite_runtime"
     assert there["numpy"].startswith("1.")
-    # Its int8 kernels round otherwise than XNNPACK's: a step of a score's scale here, of a box's there.
+    # Its kernels round otherwise than XNNPACK's: a step of a score's scale here, of a box's there.
     assert len(there["estimates"]) == len(here["estimates"]) == 4
     for ours, theirs in zip(here["estimates"], there["estimates"], strict=True):
         assert theirs[0] == pytest.approx(ours[0], abs=3.0)

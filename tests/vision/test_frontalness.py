@@ -9,7 +9,6 @@ from edge_agender.config.audience import AudienceConfig
 from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.geometry import Box
 from edge_agender.imaging.preprocess import crop_face
-from edge_agender.inference.catalogue import find_model
 from edge_agender.vision import frontalness as looking
 from edge_agender.vision.frontalness import MARGIN, face_lumas, frontalness
 from tests.support.paths import SHARED
@@ -69,10 +68,6 @@ def measured(
         box = Box(box.x1 + by - wider, box.y1 - wider, box.x2 + by + wider, box.y2 + wider)
         crops.append(crop_face(frame, box, size, margin))
     return frontalness(face_lumas(crops, margin))
-
-
-def test_the_constants_are_for_crops_as_the_shipped_estimator_wants_them() -> None:
-    assert find_model("agender-ssrnet").input.margin == MARGIN
 
 
 @pytest.mark.parametrize(
