@@ -24,7 +24,7 @@ _PARAMETERS = {
 }
 _DESCRIPTION = (
     "What edge-agender tells of the audience before a sign, and what it can be told. No message holds a picture, a "
-    "place in the picture or an identity. A later release may add fields: pass over those that you do not know. A "
+    "place in the picture or an identity. A later release may add fields: ignore those that you do not know. A "
     "changed meaning is a new version of that message. docs/messages.md defines the measures."
 )
 _DISCOVERY = (

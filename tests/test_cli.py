@@ -33,7 +33,7 @@ def one_line(error: str, *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def face_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A face of nobody before a plain wall."""
+    """A synthetic face before a plain wall."""
     tile = load_sheet()[3]
     height, width = tile.bgr.shape[:2]
     picture = np.full((240, 320, 3), 140, np.uint8)

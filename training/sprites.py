@@ -1,4 +1,4 @@
-"""Faces of nobody for the demo: averages of many aligned faces of one gender and one age band.
+"""Synthetic faces for the demo: averages of many aligned faces of one gender and one age band.
 
     python -m training.sprites --data DIR
 

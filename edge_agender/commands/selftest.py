@@ -23,7 +23,7 @@ SECONDS = 24.0
 RATE_HZ = 10.0
 PEOPLE = 3
 SAME_FACE_IOU = 0.4
-# Faces of nobody are easier than people: an installation that misses these limits is broken, not unlucky.
+# Synthetic faces are easier than people: an installation that misses these limits is broken, not unlucky.
 LEAST_FOUND, MOST_EXTRA = 0.90, 0.05
 # Six people are judged, so that 0.8 lets one be wrong. An average of many people has no wrinkles: the old look younger
 # than their mean age.
@@ -101,7 +101,7 @@ class Comparison:
         age_error = sum(errors) / len(errors) if errors else float("inf")
         return (
             Check("faces found", found >= LEAST_FOUND, found, LEAST_FOUND, "of those standing in view"),
-            Check("faces that nobody has", extra <= MOST_EXTRA, extra, MOST_EXTRA, "of all found"),
+            Check("false detections", extra <= MOST_EXTRA, extra, MOST_EXTRA, "of all found"),
             Check("gender right", gender >= LEAST_GENDER, gender, LEAST_GENDER, "of the people judged"),
             Check("age error", age_error <= MOST_AGE_ERROR_YEARS, age_error, MOST_AGE_ERROR_YEARS, "years, mean"),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class HealthSample:
-    """How the device fares since the sample before; None where this board cannot tell. Fields as in the message."""
+    """Device health since the sample before; None where this board cannot tell. Fields as in the message."""
 
     utc_s: float
     uptime_s: float

@@ -103,7 +103,7 @@ class StatusPayload(TypedDict):
 
 
 class HealthPayload(TypedDict):
-    """How the device fares. Counts are since the message before, or where said since the start; null: unknown here."""
+    """Device health. Counts are since the message before, or where said since the start; null: unknown here."""
 
     schema: Literal["edge-agender.health"]
     version: Literal[1]
@@ -118,7 +118,7 @@ class HealthPayload(TypedDict):
     latency_p50_ms: Annotated[float | None, Field(ge=0, description="Capture to message, median.")]
     latency_p95_ms: Annotated[float | None, Field(ge=0)]
     detections: Annotated[int, Field(ge=0, description="Frames that were searched for faces.")]
-    detections_saved: Annotated[int, Field(ge=0, description="Frames that the motion gate and cadence passed over.")]
+    detections_saved: Annotated[int, Field(ge=0, description="Frames that the motion gate and cadence skipped.")]
     estimates: Annotated[int, Field(ge=0, description="Crops whose age and gender were estimated.")]
     estimates_saved: Annotated[int, Field(ge=0, description="Crops that would have added nothing.")]
     camera_restarts: Annotated[int, Field(ge=0, description="Since the start: frames had stopped, and came again.")]

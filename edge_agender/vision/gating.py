@@ -70,7 +70,7 @@ class Cadence:
         """
         self.frames += 1
         self.mean_luma = cv2.mean(small)[0]
-        # Motion in a frame that was passed over still counts: the next one due is searched because of it.
+        # Motion in a skipped frame still counts: the next one due is searched because of it.
         self._pending_motion |= self._config.motion and self._gate.moved(small, now_s)
         # Half a millisecond of grace: frames of a 15 Hz camera do not come 66.667 ms apart to the microsecond.
         if now_s - self._last_detection_s < self._interval_s(people) - 0.0005:

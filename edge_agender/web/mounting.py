@@ -28,7 +28,7 @@ class AimLimits:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule's outcome; `advice` is a sentence for the person on the ladder."""
+    """One rule's outcome; `advice` is a sentence for the installer."""
 
     name: str
     verdict: Verdict

@@ -199,7 +199,7 @@ def judge_of(faces: Faces, first: First) -> Callable[[Upper], dict[str, float]]:
 
 
 def made_up(count: int) -> Faces:
-    """Return faces of nobody: ovals of which the brightness says the gender and the size the age."""
+    """Return synthetic faces: ovals of which the brightness says the gender and the size the age."""
     rng = np.random.default_rng(0)
     female, ages = rng.integers(0, 2, count), rng.integers(5, 80, count)
     patches = np.full((count, 96, 96, 3), 60, np.uint8)

@@ -1,4 +1,4 @@
-"""The demo: faces of nobody walk in, stop and leave before a plain moving background, and the truth is known."""
+"""The demo: synthetic faces walk in, stop and leave before a plain moving background, and the truth is known."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def load_sheet(picture: Path = SHEET) -> list[FaceTile]:
 
 
 class DemoSource(BaseSource):
-    """Faces of nobody, the same for the same seed: live at `rate_hz`, or as fast as frames are asked for.
+    """Synthetic faces, the same for the same seed: live at `rate_hz`, or as fast as frames are asked for.
 
     Region, rotation and flips are for cameras: the demo is always the right way up. Unpaced, `captured_s`
     follows the demo's own clock, so that times within it (dwell, gaps) keep their length.

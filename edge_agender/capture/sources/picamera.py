@@ -105,7 +105,7 @@ class PicameraSource(BaseSource):
 
     def _set_controls(self, wanted: dict[str, Any]) -> None:
         for name in sorted(wanted.keys() - self._camera.camera_controls.keys()):
-            log.warning("this camera has no control %s: the option is passed over", name)
+            log.warning("this camera has no control %s: the option is ignored", name)
             del wanted[name]
         if wanted:
             self._camera.set_controls(wanted)

@@ -28,7 +28,7 @@ from edge_agender.errors import EdgeAgenderError
 __all__ = ["LIMIT_S", "Result", "each", "failed", "limited", "run"]
 
 LIMIT_S = 60.0
-_REMEDY = "Restart the device, and if it stays, leave out what hangs: it answers nothing at all."
+_REMEDY = "Restart the device. If it hangs again, unplug or disable this component: it does not respond."
 
 
 def run(config_path: Path | None, overrides: Sequence[str] = (), place: Place | None = None) -> list[Result]:

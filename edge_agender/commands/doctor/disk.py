@@ -14,7 +14,7 @@ from edge_agender.device.installation import Place
 # Below this even the settings that survive a restart may not fit beside what the system writes.
 LEAST_FREE_MB = 20.0
 _FLEETING = ("tmpfs", "ramfs", "overlay")
-_NEW_CARD = "Copy what you need and put in a new card, best one sold for continuous recording (high endurance)."
+_NEW_CARD = "Copy what you need and put in a new card, preferably one rated for continuous recording (high endurance)."
 # JEDEC eMMC: life time in steps of 10 %, 0x0b is beyond its end; pre_eol_info 2 is a warning, 3 urgent.
 _WORN, _BEYOND, _EOL_WARNING, _EOL_URGENT = 9, 11, 2, 3
 

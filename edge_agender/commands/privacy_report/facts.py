@@ -111,7 +111,7 @@ def _source(source: SourceConfig) -> str:
     if source.kind == "picamera2":
         return f"the Raspberry Pi's camera, {size}"
     if source.kind == "demo":
-        return "no camera: drawn pictures of faces of nobody"
+        return "no camera: generated pictures of synthetic faces"
     if source.kind == "images":
         return f"no camera: {len(source.images.paths)} picture files or folders"
     uri = source.opencv.uri or ""

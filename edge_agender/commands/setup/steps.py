@@ -130,7 +130,7 @@ def _show(prompt: Prompt, draft: Draft, before: Before, files: list[File], undon
     prompt.say()
     for file in files:
         owner = f"root:{file.group or 'root'} {file.mode:04o}"
-        replaced = ", the present one is kept" if file.keep and file.path.exists() else ""
+        replaced = "; existing file backed up" if file.keep and file.path.exists() else ""
         prompt.say(f"{file.path} ({file.title}, {owner}{replaced})", "bold")
         if file.secret:
             prompt.say("  ********")

@@ -1,6 +1,6 @@
 """The JSON Schemas (draft 2020-12) of every message, for subscribers; made by `python -m docs_tools`.
 
-They are open: a later release of the same version may add fields, so a subscriber should pass over unknown ones.
+They are open: a later release of the same version may add fields, so a subscriber should ignore unknown ones.
 """
 
 from __future__ import annotations

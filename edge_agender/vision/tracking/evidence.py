@@ -32,7 +32,7 @@ class Evidence:
         self._best, self._last_s = 0.0, float("-inf")
 
     def add(self, estimate: Estimate, quality: float, now_s: float) -> None:
-        """Take in one crop's estimate; one that holds no number is passed over."""
+        """Take in one crop's estimate; one that holds no number is skipped."""
         years, sd, p_female = estimate
         if not (math.isfinite(years) and math.isfinite(p_female) and quality > 0):
             return

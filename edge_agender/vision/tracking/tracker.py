@@ -192,7 +192,7 @@ class Tracker:
         self._tracks = []
 
     def predict(self, now_s: float) -> list[Track]:
-        """Move every track to `now_s` without a search: a frame passed over is no evidence of absence."""
+        """Move every track to `now_s` without a search: a skipped frame is no evidence of absence."""
         dt_s = now_s - self._predicted_s
         if dt_s > PAUSE_S:
             self.reset()
