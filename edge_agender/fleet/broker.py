@@ -113,6 +113,9 @@ class MqttSource:
         """Send a command to a device; False where there is no connection now."""
         return self.connected and self._client.publish(topic, payload, qos=1, retain=retain).rc == 0
 
+    def lag(self) -> None:
+        """How many messages wait at the broker: MQTT cannot say."""
+
     # -- called by paho, on its thread
 
     def _on_connect(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import re
 import secrets
 import signal
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from edge_agender.config.token import Token
 from edge_agender.errors import ConfigError, UsageError
 from edge_agender.fleet.mosquitto import COLLECTOR, Credentials
 from edge_agender.fleet.settings import FleetConfig
@@ -20,25 +17,6 @@ from edge_agender.fleet.store import Database
 # A topic level, a user name, a client identifier and a subject of NATS at once (which takes no dot).
 NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 DAY_S = 86400
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """What a device needs to know of the fleet. It holds a password: whoever has it can speak as this device."""
-
-    name: str
-    host: str
-    port: int
-    password: str
-    prefix: str
-    protocol: str
-    tls: bool
-    ca: str | None
-
-    def text(self) -> str:
-        """One word, for a command line or a file."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return base64.urlsafe_b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def enrol(
@@ -96,17 +74,29 @@ def expire(database: Database, config: FleetConfig, now_s: float) -> list[str]:
 
 
 def _token(config: FleetConfig, name: str, password: str) -> Token:
-    own = config.own
-    values: dict[str, Any] = {"host": own.address or own.host, "port": own.port, "protocol": "5"}
-    if config.broker != "own":
-        first = config.mqtt.brokers[0]
-        values = {"host": first.host, "port": first.effective_port, "protocol": first.protocol}
     tls, ca_file = _tls(config)
     try:
         ca = ca_file.read_text() if ca_file is not None else None
     except OSError as error:
         raise ConfigError(f"{ca_file}: {error.strerror}") from None
-    return Token(name, password=password, prefix=config.prefix, tls=tls, ca=ca, **values)
+    # The MQTT of NATS is 3.1.1.
+    protocol = {"own": "5", "mqtt": config.mqtt.protocol, "nats": "3.1.1"}[config.broker]
+    return Token.model_validate(
+        {
+            **{"name": name, "hosts": _addresses(config), "password": password, "prefix": config.prefix},
+            **{"protocol": protocol, "tls": tls, "ca": ca},
+        }
+    )
+
+
+def _addresses(config: FleetConfig) -> tuple[str, ...]:
+    """Where devices find the broker."""
+    own = config.own
+    if config.broker == "own":
+        return (f"{own.address or own.host}:{own.port}",)
+    if config.broker == "nats":
+        return config.nats.mqtt_addresses
+    return tuple(f"{one.host}:{one.effective_port}" for one in config.mqtt.brokers)
 
 
 def _tls(config: FleetConfig) -> tuple[bool, Path | None]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agender.config.settings import MqttConfig
 from edge_agender.fleet.broker import MqttSource
@@ -23,6 +23,9 @@ from edge_agender.fleet.retention import delete_old
 from edge_agender.fleet.rollup import roll_up
 from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database, StoreBusyError, open_database
+
+if TYPE_CHECKING:
+    from edge_agender.fleet.jetstream import JetStreamSource
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +131,7 @@ class Fleet:
             self.page_port = self._stack.enter_context(PageServer(self._context())).port
 
     def _context(self) -> Context:
-        shown = FleetMetrics(self.database, self.collector, lambda: None, lambda: self.source.connected)
+        shown = FleetMetrics(self.database, self.collector, self.source.lag, lambda: self.source.connected)
         return Context(self.config, self.database, lambda: exposition(shown), self.troubles)
 
     def troubles(self) -> list[str]:
@@ -143,10 +146,13 @@ class Fleet:
             OwnBroker(self.config.own, self.config.folder / "mosquitto", self.config.prefix)
         )
 
-    def _source(self) -> MqttSource:
-        mqtt = self.config.mqtt
-        if self.broker is not None:
-            mqtt = self._mqtt_of(self.broker)
+    def _source(self) -> MqttSource | JetStreamSource:
+        if self.config.broker == "nats":
+            # Here, so that a fleet without NATS needs no package for it.
+            from edge_agender.fleet.jetstream import JetStreamSource
+
+            return self._stack.enter_context(JetStreamSource(self.config.nats, self.config.prefix))
+        mqtt = self._mqtt_of(self.broker) if self.broker is not None else self.config.mqtt.brokers[0]
         source = self._stack.enter_context(MqttSource(mqtt, COLLECTOR))
         if self.broker is not None:
             source.wait(LISTEN_S)

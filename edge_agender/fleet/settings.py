@@ -44,6 +44,8 @@ class NatsConfig(Section):
     user: str | None = None
     password_file: Path | None = None
     domain: str | None = None
+    # Where devices find the nodes' MQTT listeners (fleet enrol).
+    mqtt_addresses: Annotated[tuple[str, ...], Field(min_length=1)] = ("127.0.0.1:1883",)
     consumer: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "edge-agender-fleet"
 
 

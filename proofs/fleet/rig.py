@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import signal
 import socket
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_agender.config.token import read_token
 from edge_agender.fleet.keeping import HOUR_S
 from edge_agender.fleet.rollup import differing_hours
 from edge_agender.fleet.store import open_database
@@ -108,11 +108,12 @@ class Rig:
             cli("enrol", place.name, "--site", place.site, *self._options), capture_output=True, text=True, check=True
         )
         token = made.stdout.split("--enrol", 1)[1].split()[0]
-        fields = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        (folder / "password").write_text(fields["password"])
+        read = read_token(token)
+        (folder / "password").write_text(read.password)
+        host, _, port = read.hosts[0].rpartition(":")
         words = {
-            **{"name": place.name, "place": place.name, "folder": folder, "port": fields["port"]},
-            **{"host": fields["host"], "password-file": folder / "password", "start": start_s, "until": until_s},
+            **{"name": place.name, "place": place.name, "folder": folder, "port": port},
+            **{"host": host, "password-file": folder / "password", "start": start_s, "until": until_s},
             **{"every": every_s, "offline": offline_s},
         }
         options = [word for name, value in words.items() for word in (f"--{name}", str(value))]

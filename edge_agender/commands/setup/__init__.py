@@ -13,6 +13,7 @@ from edge_agender.common.logs import configure_logging
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="ask nothing: flags, else what is configured, else defaults")
     parser.add_argument("--name", metavar="WORD", help="device name, such as lobby")
+    parser.add_argument("--enrol", metavar="TOKEN", help="what `fleet enrol` printed, or a file with it")
     add_broker_flags(parser)
     add_source_flag(parser)
     parser.add_argument("--privacy", metavar="LEVEL", help="aggregate, frame or viewer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from edge_agender.config import secrets as passwords
 from edge_agender.config.addresses import parse_address
 from edge_agender.config.load import apply_overrides, source_overrides, validate
 from edge_agender.config.settings import Config, MqttConfig, TlsConfig
+from edge_agender.config.token import Token
 from edge_agender.delivery.mqtt.connection import tls_context
 from edge_agender.errors import ConfigError, CredentialError, MediaError
 
@@ -112,6 +114,34 @@ def with_password(draft: Draft, text: str) -> Draft:
     """The password goes to the unit's credential; a password_file would come before it."""
     passwords.check(text, "the password")
     return replace(draft.with_options({"mqtt.password_file": None}), password=text)
+
+
+def with_enrolment(draft: Draft, token: Token) -> Draft:
+    """Name, broker, user and authority as a fleet says; the password goes to the unit's credential."""
+    several = len(token.hosts) > 1
+    draft = draft.with_options({"mqtt.hosts": [], "mqtt.port": None, "mqtt.tls": None})
+    tls = {"enabled": True} | ({"ca_file": str(CA_FILE)} if token.ca else {}) if token.tls else None
+    draft = draft.with_options(
+        {
+            "device.name": token.name,
+            "mqtt": {
+                **draft.data.get("mqtt", {}),
+                **{"host": "localhost" if several else token.hosts[0], "hosts": token.hosts if several else []},
+                **{"prefix": token.prefix, "protocol": token.protocol, "tls": tls},
+                **{"username": token.name, "password_file": None},
+            },
+        }
+    )
+    if token.ca is None:
+        return with_password(draft, token.password)
+    return replace(with_password(draft, token.password), ca=token.ca.encode(), ca_from=_in_memory(token.ca))
+
+
+def _in_memory(text: str) -> Path:
+    """A file for as long as this process lives: the broker is tried before anything is written."""
+    descriptor = os.memfd_create("broker-ca")
+    os.write(descriptor, text.encode())
+    return Path(f"/proc/self/fd/{descriptor}")
 
 
 def with_source(draft: Draft, text: str) -> Draft:

@@ -11,6 +11,7 @@ from edge_agender.commands.setup.draft import Draft
 from edge_agender.commands.setup.prompt import Prompt
 from edge_agender.config import secrets as passwords
 from edge_agender.config.masking import without_secrets
+from edge_agender.config.token import read_token
 from edge_agender.delivery.mqtt.probe import check_connection
 from edge_agender.device.installation import Place
 from edge_agender.errors import EdgeAgenderError, UsageError
@@ -53,6 +54,8 @@ ABOUT_THE_CAMERA = (
 
 def from_flags(draft: Draft, options: Namespace) -> Draft:
     """Return the Draft with what the flags say; raise the error of a flag that cannot be used."""
+    if options.enrol is not None:
+        draft = drafts.with_enrolment(draft, read_token(options.enrol))
     for question in (*ABOUT_THE_DEVICE, *ABOUT_THE_BROKER, *ABOUT_THE_CAMERA):
         if (given := given_by_flag(question.flag, options)) is not None:
             draft = question.take(draft, given)

@@ -115,7 +115,7 @@ def _plan(draft: Draft, root: Path) -> tuple[list[File], str | None]:
             File(root / PASSWORD_FILE, f"{draft.password}\n".encode(), 0o600, "the broker's password", secret=True)
         )
     if draft.ca is not None:
-        files.append(File(root / CA_FILE.relative_to("/"), draft.ca, 0o644, f"copy of {draft.ca_from}", keep=True))
+        files.append(File(root / CA_FILE.relative_to("/"), draft.ca, 0o644, _authority(draft), keep=True))
     undone = None
     if not unit.packaged(root):
         try:
@@ -124,6 +124,11 @@ def _plan(draft: Draft, root: Path) -> tuple[list[File], str | None]:
         except SetupError as error:
             undone = f"the service is not installed: {error}"
     return [file for file in files if not file.is_there()], undone
+
+
+def _authority(draft: Draft) -> str:
+    in_memory = str(draft.ca_from).startswith("/proc/")
+    return "the broker's certificate authority" if in_memory else f"copy of {draft.ca_from}"
 
 
 def _show(prompt: Prompt, draft: Draft, before: Before, files: list[File], undone: str | None) -> None:
