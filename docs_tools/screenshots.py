@@ -25,9 +25,10 @@ from tests.support.webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser,
 ROOT = Path(__file__).parents[1]
 WINDOW_S = 10
 WINDOWS = 15
-PEOPLE = 5
+# Enough people a minute, and a table soon, so that the default privacy publishes cells while one waits.
+PEOPLE, PERIOD_S = 12, 20
 # A small laptop, and a phone that is narrow.
-LAPTOP, PHONE = (900, 960), (360, 860)
+LAPTOP, PHONE = (1180, 900), (360, 860)
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def demo(folder: Path) -> Iterator[int]:
             "source.kind": "demo",
             "source.demo.people": PEOPLE,
             "window.length_s": WINDOW_S,
-            "privacy.min_cell": 1,
+            "demographics.period_s": PERIOD_S,
             "mqtt.port": broker.port,
             "web.port": port,
             "outbox.path": folder / "outbox",

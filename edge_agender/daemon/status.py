@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from edge_agender.audience.distance import counted_focal_px, distance_cm
-from edge_agender.audience.measures import Demographics, Window
+from edge_agender.audience.measures import ContentWindow, Demographics, Window
 from edge_agender.daemon.engine import Engine, EngineStatus
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
 from edge_agender.messages.sender import Sender
-from edge_agender.web.snapshot import AimFace, Broker, DemographicsSummary, LiveState, Snapshot, WindowSummary
+from edge_agender.web.snapshot import (
+    AimFace,
+    Broker,
+    ContentSummary,
+    DemographicsSummary,
+    LiveState,
+    Snapshot,
+    WindowSummary,
+)
 
 EVERY_S = 0.5
 AIMING_EVERY_S = 0.1
@@ -30,6 +38,7 @@ class StatusFeed:
         self._counted_s, self._counted, self._rate_hz = time.monotonic(), 0, 0.0
         self._cpu = board.CpuMeter()
         self._cpu_share: float | None = None
+        self._since = Since()
 
     def update(self, now_s: float) -> None:
         """Put a new snapshot out, where one is due."""
@@ -54,18 +63,26 @@ class StatusFeed:
     def _snapshot(self, status: EngineStatus, aiming: bool) -> Snapshot:
         config, view, switch = status.config, status.view, status.switch
         reading, outbox, link = board.read(), self._sink.outbox(), self._sink.link()
-        seen = status.observation
+        seen, utc_s = status.observation, time.time()
+        self._since.note(utc_s, people=view is not None and view.count > 0, camera=status.problem, link=link)
         size = seen.picture_px if seen else (config.source.width_px, config.source.height_px)
         return Snapshot(
             device=self._sender.device,
             privacy_level=config.privacy.level,
             versions={name: str(value) for name, value in status.versions.items()},
-            utc_s=time.time(),
+            utc_s=utc_s,
             started_utc_s=self._started_utc_s,
             last_frame_s=self._last_frame_s,
             camera_problem=status.problem,
             enabled=switch is None or switch.measuring,
             people=None if view is None else view.count,
+            now=None if view is None else tuple((*key, count) for key, count in view.cells.items() if count),
+            last_seen_utc_s=self._since.seen_utc_s if config.privacy.level != "aggregate" else None,
+            camera_since_utc_s=self._since.camera_utc_s,
+            broker_since_utc_s=self._since.broker_utc_s,
+            min_cell=config.privacy.min_cell,
+            period_s=config.demographics.period_s,
+            content=tuple(content_sums(status.windows)),
             rate_hz=self._rate_hz,
             latency_s=status.latency_s,
             frames_captured=status.counts.captured,
@@ -84,6 +101,40 @@ class StatusFeed:
             picture_width_px=size[0],
             picture_height_px=size[1],
             faces=tuple(_faces(status)) if aiming else (),
+        )
+
+
+class Since:
+    """Remembers when what is wrong now began, and when somebody was seen last. Times are UTC seconds."""
+
+    def __init__(self) -> None:
+        self.seen_utc_s: float | None = None
+        self.camera_utc_s: float | None = None
+        self.broker_utc_s: float | None = None
+
+    def note(self, utc_s: float, *, people: bool, camera: str | None, link: LinkState | None) -> None:
+        # Before anybody has come, the start stands for it.
+        if people or self.seen_utc_s is None:
+            self.seen_utc_s = utc_s
+        self.camera_utc_s = None if camera is None else self.camera_utc_s or utc_s
+        away = link is not None and not link.connected and bool(link.last_error)
+        self.broker_utc_s = (self.broker_utc_s or utc_s) if away else None
+
+
+def content_sums(windows: Iterable[Window]) -> Iterator[ContentSummary]:
+    """Yield each content's sums over released windows, the most shown first; a sum with a withheld part is None."""
+    parts: dict[str | None, list[ContentWindow]] = {}
+    for window in windows:
+        for content in window.content:
+            parts.setdefault(content.id, []).append(content)
+    for id_, each in sorted(parts.items(), key=lambda item: -sum(part.shown_s for part in item[1])):
+        viewers = [part.viewers for part in each if part.viewers is not None]
+        looks = [part.attention_s for part in each if part.attention_s is not None]
+        yield ContentSummary(
+            id=id_,
+            shown_s=round(sum(part.shown_s for part in each), 1),
+            viewers=sum(viewers) if len(viewers) == len(each) else None,
+            attention_s=round(sum(looks), 1) if len(looks) == len(each) else None,
         )
 
 
@@ -137,6 +188,8 @@ def _summary(window: Window) -> WindowSummary:
         opportunities=window.opportunities_to_see,
         attention_s=looks.total_s if looks and looks.viewers else None,
         engaged=looks.engaged if looks else None,
+        dwell_s=window.dwell.total_s if window.dwell else None,
+        looked=looks.viewers if looks else None,
     )
 
 

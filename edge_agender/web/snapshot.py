@@ -43,6 +43,8 @@ class WindowSummary:
     opportunities: int | None
     attention_s: float | None
     engaged: int | None = None
+    dwell_s: float | None = None
+    looked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,23 @@ class DemographicsSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentSummary:
+    """One content over the windows shown; `id` None for those of too few viewers, and for none."""
+
+    id: str | None
+    shown_s: float
+    viewers: int | None
+    attention_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state of the daemon at one moment.
 
     last_frame_s is time.monotonic() of the newest frame, so that its age stays true while nobody updates.
-    people is None where the privacy level does not release it, or the daemon is switched off.
+    people is None where the privacy level does not release it, or the daemon is switched off; so is `now`, who they
+    are as (gender, age band, how many). The three `since` are when the trouble began, and when anybody was seen last;
+    None where there is none, or nobody has been waited for yet.
     """
 
     device: str
@@ -74,6 +88,13 @@ class Snapshot:
     camera_problem: str | None = None
     enabled: bool = True
     people: int | None = None
+    now: tuple[tuple[str, str, int], ...] | None = None
+    last_seen_utc_s: float | None = None
+    camera_since_utc_s: float | None = None
+    broker_since_utc_s: float | None = None
+    min_cell: int = 1
+    period_s: int = 3600
+    content: tuple[ContentSummary, ...] = ()
     rate_hz: float | None = None
     latency_s: float | None = None
     frames_captured: int = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from edge_agender.config.settings import WebConfig
 from edge_agender.web import mounting
+from edge_agender.web.alarms import alarms
 from edge_agender.web.snapshot import AimFace, DemographicsSummary, Snapshot, WindowSummary
 
 # What a daemon says that has only just begun.
@@ -27,7 +29,12 @@ def page(snapshot: Snapshot | None, config: WebConfig, now_s: float) -> dict[str
         "enabled": snapshot.enabled,
         "aim": config.aim,
         "camera": {"alive": problem is None, "problem": problem, "frame_age_s": frame_age_s(snapshot, now_s)},
+        "alarms": alarms(snapshot, problem),
         "people": snapshot.people,
+        "now": None if snapshot.now is None else [list(cell) for cell in snapshot.now],
+        "min_cell": snapshot.min_cell,
+        "period_s": snapshot.period_s,
+        "content": [asdict(each) for each in snapshot.content],
         "rate_hz": _rounded(snapshot.rate_hz, 1),
         "latency_ms": _rounded(_times(snapshot.latency_s, 1000), 0),
         "frames": {"captured": snapshot.frames_captured, "dropped": snapshot.frames_dropped},
@@ -91,15 +98,18 @@ def _window(window: WindowSummary) -> dict[str, Any]:
         "opportunities": window.opportunities,
         "attention_s": _rounded(window.attention_s, 1),
         "engaged": window.engaged,
+        "dwell_s": _rounded(window.dwell_s, 1),
+        "looked": window.looked,
     }
 
 
 def _period(period: DemographicsSummary) -> dict[str, Any]:
-    """Return a period with its cells by gender and age band, contents together."""
-    cells: dict[str, dict[str, int]] = {}
-    for _, gender, band, viewers, _ in period.cells:
-        bands = cells.setdefault(gender, {})
-        bands[band] = bands.get(band, 0) + viewers
+    """Return a period with [viewers, standard deviation] by gender and age band, contents together."""
+    cells: dict[str, dict[str, list[float]]] = {}
+    for _, gender, band, viewers, sd in period.cells:
+        cell = cells.setdefault(gender, {}).setdefault(band, [0, 0.0])
+        cell[0] += viewers
+        cell[1] = round(math.hypot(cell[1], sd), 1)
     return {
         "start_utc_s": period.start_utc_s,
         "length_s": period.length_s,

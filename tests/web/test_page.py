@@ -90,7 +90,45 @@ def test_the_charts_show_the_released_figures(window: Browser, page: StatusServe
     rows = window.run(
         "return [...document.querySelectorAll('#table-cells tr')].map(row => [...row.children].map(c => c.textContent))"
     )
-    assert rows == [["Age", "female", "male"], ["18-24", "10", "0"], ["25-34", "0", "10"]]
+    assert rows == [["Age", "female", "male"], ["18-24", "10 ± 3", "0"], ["25-34", "0", "10 ± 3"]]
+    errors = window.run("return [...document.querySelectorAll('#chart-cells .error')].map(line => +line.dataset.sd)")
+    assert errors == [pytest.approx(8**0.5)] * 2
+    window.run("document.getElementById('cells-last').click()")
+    eventually(lambda: "5 ± 2" in window.text("table-cells"))
+    assert (window.text("viewers"), window.text("passed"), window.text("engaged")) == ("15", "19", "–")
+    assert window.run("return document.querySelectorAll('#chart-day rect').length") == 2
+
+
+def test_who_is_here_is_said_as_far_as_the_level_releases_it(
+    window: Browser, page: StatusServer, live: LiveState
+) -> None:
+    live.update(snapshot(people=3, now=(("male", "45-54", 1), ("female", "25-34", 2))))
+    show(window, page)
+    eventually(lambda: window.text("now") == "2 female, 25-341 male, 45-54")
+    live.update(snapshot(people=None, now=None, privacy_level="aggregate"))
+    eventually(lambda: window.text("now-note") == "Not released at privacy level aggregate.")
+    assert (window.text("people"), window.text("now")) == ("–", "")
+
+
+def test_alarms_say_what_since_when_and_what_to_do(window: Browser, page: StatusServer, live: LiveState) -> None:
+    trouble = {"camera_problem": "no camera at /dev/video0", "camera_since_utc_s": 1_700_000_000.0}
+    live.update(snapshot(**trouble, broker="offline", broker_problem="connection refused", broker_since_utc_s=1.0))
+    show(window, page)
+    eventually(lambda: "no camera at /dev/video0. Since " in window.text("alarms"))
+    kinds = window.run("return [...document.querySelectorAll('#alarms li')].map(item => item.dataset.kind)")
+    assert kinds == ["camera", "broker"]
+    assert "Nothing is lost meanwhile." in window.text("alarms")
+    live.update(snapshot())
+    eventually(lambda: window.text("alarms") == "")
+
+
+def test_a_board_without_a_sensor_has_no_card_for_it(window: Browser, page: StatusServer, live: LiveState) -> None:
+    live.update(snapshot(temperature_c=None, throttled=None))
+    show(window, page)
+    hidden = (
+        "return ['temperature', 'throttling', 'memory'].map(id => document.getElementById(id).parentElement.hidden)"
+    )
+    eventually(lambda: window.run(hidden) == [True, True, False])
 
 
 def test_viewers_that_wait_for_the_next_period_are_said(window: Browser, page: StatusServer, live: LiveState) -> None:
@@ -195,7 +233,7 @@ def test_the_keyboard_is_enough(window: Browser, page: StatusServer) -> None:
     for _ in range(3):
         window.press(TAB)
         reached.append(window.run("return document.activeElement.textContent"))
-    assert reached == ["Skip to the content", "Status", "Aim the camera"]
+    assert reached == ["Skip to the content", "Audience", "Aim the camera"]
     window.press(ENTER)
     eventually(lambda: window.run("return !document.getElementById('view-aim').hidden"))
     assert window.run("return document.getElementById('to-aim').getAttribute('aria-current')") == "page"

@@ -102,7 +102,7 @@ def test_the_state_is_there_as_json(page: server.StatusServer) -> None:
     assert state["camera"]["alive"] is True
     assert state["latency_ms"] == 42
     assert state["board"]["memory_mb"] == 98
-    assert state["demographics"][0]["cells"]["female"] == {"18-24": 5, "25-34": 0}
+    assert state["demographics"][0]["cells"]["female"] == {"18-24": [5, 2.0], "25-34": [0, 2.0]}
     assert "faces" not in state
 
 

@@ -27,7 +27,7 @@ export function fillTable(table, caption, heads, rows) {
 }
 
 export const shown = (count) => (count === null || count === undefined ? "withheld" : String(count));
-const clock = (utc) => new Date(utc * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = (utc) => new Date(utc * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 export function viewersChart(svg, table, windows) {
   const width = 320, height = 130, base = height - 18, top = 14;
@@ -55,48 +55,78 @@ export function viewersChart(svg, table, windows) {
     windows.map((w) => [clock(w.start_utc_s), shown(w.viewers), shown(w.opportunities), shown(w.attention_s)]));
 }
 
+// A band begins with its least age: 9 of 9-12, 65 of 65+; what has none comes last.
+export const number = (band) => (Number.isNaN(parseInt(band, 10)) ? Infinity : parseInt(band, 10));
+
 function sums(periods) {
   const bands = [], genders = [], total = new Map();
   for (const period of periods)
     for (const [gender, cells] of Object.entries(period.cells)) {
       if (!genders.includes(gender)) genders.push(gender);
-      for (const [band, count] of Object.entries(cells)) {
+      for (const [band, [count, sd]] of Object.entries(cells)) {
         if (!bands.includes(band)) bands.push(band);
-        const key = `${gender} ${band}`;
-        total.set(key, (total.get(key) ?? 0) + count);
+        const key = `${gender} ${band}`, [sum, error] = total.get(key) ?? [0, 0];
+        total.set(key, [sum + count, Math.hypot(error, sd)]);
       }
     }
   // Cells come in the order in which they first occurred.
-  bands.sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
+  bands.sort((one, other) => number(one) - number(other));
   genders.sort();
-  return { bands, genders, cell: (gender, band) => total.get(`${gender} ${band}`) ?? 0 };
+  return { bands, genders, cell: (gender, band) => total.get(`${gender} ${band}`) ?? [0, 0] };
 }
 
 export function cellsChart(svg, table, periods) {
   const { bands, genders, cell } = sums(periods);
-  const width = 320, line = 10, gap = 8, left = 72, top = 16;
+  const width = 340, line = 11, gap = 9, left = 62, top = 18;
   const group = line * Math.max(genders.length, 1) + gap;
-  const colours = ["first", "second", "third"];
-  const most = Math.max(1, ...bands.flatMap((band) => genders.map((gender) => cell(gender, band))));
+  const colours = { female: "first", male: "second", unknown: "third" };
+  const most = Math.max(1, ...bands.flatMap((band) => genders.map((gender) => cell(gender, band)[0] + cell(gender, band)[1])));
+  const scale = (width - left - 44) / most;
   svg.toggleAttribute("hidden", bands.length === 0);
   svg.setAttribute("viewBox", `0 0 ${width} ${top + bands.length * group + 4}`);
   svg.replaceChildren();
   genders.forEach((gender, i) => {
-    draw(svg, "rect", { class: colours[i % 3], x: left + i * 82, y: 1, width: 9, height: 9, rx: 2 });
+    draw(svg, "rect", { class: colours[gender] ?? "third", x: left + i * 82, y: 1, width: 9, height: 9, rx: 2 });
     draw(svg, "text", { x: left + i * 82 + 13, y: 10 }, gender);
   });
   bands.forEach((band, row) => {
     const y = top + row * group;
     draw(svg, "text", { x: left - 6, y: y + group / 2 + 1, "text-anchor": "end" }, band);
     genders.forEach((gender, i) => {
-      const count = cell(gender, band);
-      const long = (count / most) * (width - left - 44);
-      draw(svg, "rect", { class: colours[i % 3], x: left, y: y + i * line, width: long, height: line - 2, rx: 1.5,
-        "data-cell": `${gender} ${band}`, "data-viewers": shown(count) });
-      draw(svg, "text", { x: left + long + 4, y: y + i * line + 8 }, count || "");
+      const [count, sd] = cell(gender, band), at = y + i * line, middle = at + line / 2 - 1;
+      const bar = draw(svg, "rect", { class: colours[gender] ?? "third", x: left, y: at, width: count * scale, height: line - 2,
+        rx: 1.5, "data-cell": `${gender} ${band}`, "data-viewers": shown(count) });
+      draw(bar, "title", {}, `${gender} ${band}: ${count} ± ${Math.round(sd)}`);
+      if (!count) return;
+      const low = left + Math.max(count - sd, 0) * scale, high = left + (count + sd) * scale;
+      draw(svg, "path", { class: "error", "data-sd": sd, d: `M${low} ${middle}H${high}M${low} ${middle - 3}v6M${high} ${middle - 3}v6` });
+      draw(svg, "text", { x: high + 4, y: at + 8 }, count);
     });
   });
   draw(svg, "path", { class: "axis", d: `M${left - 0.5} ${top - 2}V${top + bands.length * group}` });
-  fillTable(table, "Viewers, rounded so that nobody shows", ["Age", ...genders],
-    bands.map((band) => [band, ...genders.map((gender) => shown(cell(gender, band)))]));
+  fillTable(table, "Viewers ± one standard deviation, rounded so that nobody shows", ["Age", ...genders],
+    bands.map((band) => [band, ...genders.map((gender) => {
+      const [count, sd] = cell(gender, band);
+      return count ? `${count} ± ${Math.round(sd)}` : "0";
+    })]));
+}
+
+export function dayChart(svg, table, periods) {
+  const width = 340, height = 130, base = height - 18, top = 16;
+  const most = Math.max(1, ...periods.map((period) => period.viewers));
+  svg.toggleAttribute("hidden", periods.length === 0);
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.replaceChildren();
+  draw(svg, "path", { class: "axis", d: `M0 ${base}.5H${width}` });
+  const step = width / Math.max(periods.length, 6);
+  periods.forEach((period, i) => {
+    const tall = (period.viewers / most) * (base - top);
+    const bar = draw(svg, "rect", { class: "first", x: i * step + step * 0.1, y: base - tall, width: step * 0.8, height: tall, rx: 2,
+      "data-viewers": String(period.viewers) });
+    draw(bar, "title", {}, `${clock(period.start_utc_s)}: ${period.viewers} viewers`);
+    if (periods.length <= 8 || i % 4 === 0) draw(svg, "text", { x: (i + 0.5) * step, y: height - 4, "text-anchor": "middle" }, clock(period.start_utc_s));
+    if (periods.length <= 12) draw(svg, "text", { x: (i + 0.5) * step, y: base - tall - 3, "text-anchor": "middle" }, period.viewers);
+  });
+  fillTable(table, "One row a table, oldest first", ["From", "Viewers"],
+    periods.map((period) => [clock(period.start_utc_s), String(period.viewers)]));
 }

@@ -1,5 +1,6 @@
 // Follows the daemon's state by server-sent events and shows it. There is no picture anywhere in it.
-import { cellsChart, fillTable, viewersChart } from "./charts.js";
+import { peopleWords, showAudience } from "./audience.js";
+import { fillTable } from "./charts.js";
 
 const STALE_MS = 15000;
 const RETRY_MS = 3000;
@@ -12,7 +13,7 @@ const set = (id, text, verdict) => {
 };
 const withUnit = (value, unit) => (value === null || value === undefined ? "–" : `${value}${unit}`);
 
-let source = null, view = "status", heard = 0, lastWindows = "", lastPeriods = "", lastSpoken = 0, connecting = 0;
+let source = null, view = "status", heard = 0, lastSpoken = 0, connecting = 0;
 
 function duration(seconds) {
   if (seconds < 120) return `${seconds} s`;
@@ -41,29 +42,43 @@ function showStatus(state) {
   set("device", state.device);
   document.title = `${state.device}: ${word}`;
   set("state", word, `pill ${verdict}`);
-  set("camera", state.enabled ? (state.camera.alive ? "alive" : state.camera.problem) : "switched off", state.camera.alive ? "ok" : "failure");
-  set("people", withUnit(state.people, ""));
-  set("rate", withUnit(state.rate_hz, ""));
-  set("latency", withUnit(state.latency_ms, " ms"));
+  showAudience(state);
+  showMachine(state);
+  byId("aim-off").hidden = state.aim;
+  byId("aim-on").hidden = !state.aim;
+  const people = state.people === null ? "" : ` ${peopleWords(state.people)} in view.`;
+  speak("summary", `${state.device} is ${word}.${people} Broker ${state.broker.state}.`, 5000);
+}
+
+// A board that does not measure a thing has no card for it.
+const card = (id, value, text, verdict) => {
+  byId(id).parentElement.hidden = value === null || value === undefined;
+  set(id, text, verdict);
+};
+
+function showMachine(state) {
+  const alive = state.camera.alive;
+  set("camera", state.enabled ? (alive ? "alive" : state.camera.problem) : "switched off", alive ? "ok" : "failure");
+  card("rate", state.rate_hz, withUnit(state.rate_hz, ""));
+  card("latency", state.latency_ms, withUnit(state.latency_ms, " ms"));
   const { captured, dropped } = state.frames;
   set("dropped", captured ? `${dropped} (${Math.round((1000 * dropped) / captured) / 10} %)` : String(dropped));
   const { state: broker, problem, waiting } = state.broker;
   set("broker", problem ? `${broker}: ${problem}` : broker, broker === "online" ? "ok" : broker === "none" ? "unknown" : "warning");
-  set("waiting", String(waiting));
+  card("waiting", broker === "none" ? null : waiting, String(waiting));
   const board = state.board, limits = board.throttled;
-  set("temperature", withUnit(board.temperature_c, " °C"), board.temperature_c >= 80 ? "warning" : "");
-  set("throttling", limits === null ? "–" : limits.length ? limits.join(", ") : "none", limits && limits.length ? "warning" : "");
-  set("memory", withUnit(board.memory_mb, " MB"));
-  set("cpu", withUnit(board.cpu_percent, " % of a core"));
+  card("temperature", board.temperature_c, withUnit(board.temperature_c, " °C"), board.temperature_c >= 80 ? "warning" : "");
+  card("throttling", limits, limits && limits.length ? limits.join(", ") : "none", limits && limits.length ? "warning" : "");
+  card("memory", board.memory_mb, withUnit(board.memory_mb, " MB"));
+  card("cpu", board.cpu_percent, withUnit(board.cpu_percent, " % of a core"));
   set("uptime", duration(state.uptime_s));
   set("privacy", state.privacy_level);
-  byId("aim-off").hidden = state.aim;
-  byId("aim-on").hidden = !state.aim;
   showVersions(state.versions);
-  showWindows(state.windows);
-  showDemographics(state.demographics);
-  const people = state.people === null ? "" : ` ${state.people} ${state.people === 1 ? "person" : "people"} in view.`;
-  speak("summary", `${state.device} is ${word}.${people} Broker ${broker}.`, 5000);
+  const parts = [`camera ${state.enabled ? (alive ? "alive" : "not delivering") : "off"}`, `broker ${broker}`];
+  if (state.rate_hz) parts.push(`${state.rate_hz} frames a second`);
+  if (board.temperature_c !== null) parts.push(`${board.temperature_c} °C`);
+  parts.push(`running for ${duration(state.uptime_s)}`);
+  set("machine-line", parts.join(" · "));
 }
 
 function showVersions(versions) {
@@ -78,25 +93,6 @@ function showVersions(versions) {
     row.append(term, value);
     return row;
   }));
-}
-
-function showWindows(windows) {
-  const text = JSON.stringify(windows);
-  if (text === lastWindows) return;
-  lastWindows = text;
-  byId("no-windows").hidden = windows.length > 0;
-  byId("charts").hidden = windows.length === 0;
-  viewersChart(byId("chart-viewers"), byId("table-viewers"), windows);
-}
-
-function showDemographics(periods) {
-  const text = JSON.stringify(periods);
-  if (text === lastPeriods) return;
-  lastPeriods = text;
-  cellsChart(byId("chart-cells"), byId("table-cells"), periods);
-  const withheld = periods.at(-1)?.withheld ?? 0;
-  byId("withheld").textContent = withheld
-    ? `${withheld} more ${withheld === 1 ? "viewer" : "viewers"} will be in the next period (privacy.min_cell).` : "";
 }
 
 const STROKES = { ok: ["#66d18b", []], warning: ["#f0b357", [9, 5]], failure: ["#ff8d85", [2, 4]], unknown: ["#a5b3b0", []] };
