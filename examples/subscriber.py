@@ -5,9 +5,16 @@ import sys
 
 import paho.mqtt.client as mqtt
 
+seen = set()
+
 
 def on_message(client, userdata, message):
     told = json.loads(message.payload)
+    # Delivered at least once: an equal device, boot_id and sequence of one kind is a copy.
+    copy = (told["schema"], told["device"], told["boot_id"], told["sequence"])
+    if copy in seen:
+        return
+    seen.add(copy)
     if told["schema"] == "edge-agender.frame":
         cells = told["audience"]["cells"]
         people = [f"{cell['count']} {cell['gender']} {cell['age_band']}" for cell in cells]

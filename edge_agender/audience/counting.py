@@ -70,6 +70,11 @@ class Audience:
         # Which window each track was last counted in as present.
         self._present: dict[int, int] = {}
 
+    @property
+    def content(self) -> Content:
+        """What the sign shows, as it was last said."""
+        return self._content
+
     def show(self, content: Content) -> None:
         """From now on the sign shows this."""
         self._content = content
@@ -127,6 +132,19 @@ class Audience:
         except (KeyError, TypeError) as error:
             raise ValueError(f"the figures' state cannot be read: {error!r}") from None
         self._windows = windows
+
+    def take_over(self, before: Audience, utc_s: float) -> None:
+        """Go on with what another configuration of this process counts: visits, sums, and what the sign shows."""
+        self.restore(before.snapshot(), utc_s)
+        self._windows.go_on_from(before._windows)
+        self._periods.go_on_from(before._periods)
+        self._visits.take_over(before._visits)
+        self._content, self._present = before._content, before._present
+
+    def cut(self) -> None:
+        """End everything that is open now, as at the end of a recording or before another source."""
+        self._windows.cut()
+        self._periods.cut()
 
     def _note(self, tally: Tally, present: Sequence[Face], throttled: bool | None) -> None:
         tally.peak_count = max(tally.peak_count, len(present))

@@ -104,6 +104,10 @@ class Periods:
         """End what is open now: the same start may come again."""
         self._spans.cut()
 
+    def go_on_from(self, before: Periods) -> None:
+        """Cover the time since the last frame of others that this process counted with until now."""
+        self._spans.go_on_from(before._spans)
+
     def snapshot(self) -> dict[str, Any]:
         """Return all that a new process needs to go on, in JSON's types."""
         carried = {"withheld": self._withheld, "carried": _sums_to_plain(self._carried)}

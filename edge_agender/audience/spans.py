@@ -121,6 +121,10 @@ class Spans(Generic[T]):
             after._ready += [(index * length_s, length_s, tally) for index, tally in sorted(opened.items())]
         return after
 
+    def go_on_from(self, before: Spans[T]) -> None:
+        """Cover the time since the last frame of others that this process counted with until now."""
+        self._last_s = before._last_s
+
     def _close(self, indices: Iterable[int]) -> None:
         for index in sorted(indices):
             self._ready.append((index * self._length_s, self._length_s, self._open.pop(index)))

@@ -30,10 +30,10 @@ class Presence:
 class Gaze:
     """Looks of one face: hysteresis on how frontal it is, so that noise at the limit makes no glances."""
 
-    __slots__ = ("_config", "_frontal", "glances", "looking")
+    __slots__ = ("_frontal", "config", "glances", "looking")
 
     def __init__(self, config: LookingConfig) -> None:
-        self._config = config
+        self.config = config
         self._frontal: float | None = None
         self.looking = False
         self.glances = 0
@@ -44,7 +44,7 @@ class Gaze:
 
     def note(self, frontal: float | None, since_s: float) -> float:
         """Take in one detection, `since_s` after the one before; return the seconds of looking in between."""
-        if since_s > self._config.max_gap_s:
+        if since_s > self.config.max_gap_s:
             # Nobody saw what the face did for so long: it was turned away more likely than not.
             self._frontal, self.looking = frontal if frontal is not None else self._frontal, False
         before = self.looking
@@ -53,17 +53,17 @@ class Gaze:
         return since_s if before else 0.0
 
     def _smoothed(self, frontal: float, since_s: float) -> float:
-        if self._frontal is None or not self._config.smooth_s:
+        if self._frontal is None or not self.config.smooth_s:
             self._frontal = frontal
         else:
-            self._frontal += (1 - math.exp(-since_s / self._config.smooth_s)) * (frontal - self._frontal)
+            self._frontal += (1 - math.exp(-since_s / self.config.smooth_s)) * (frontal - self._frontal)
         return self._frontal
 
     def _judge(self, frontal: float) -> None:
-        if not self.looking and frontal >= self._config.starts_at:
+        if not self.looking and frontal >= self.config.starts_at:
             self.looking = True
             self.glances += 1
-        elif self.looking and frontal < self._config.ends_at:
+        elif self.looking and frontal < self.config.ends_at:
             self.looking = False
 
 
@@ -118,6 +118,12 @@ class Visits:
                 stay.see(face, utc_s, now_s, content, focal_length_px)
         gone = [track_id for track_id in self._stays if track_id not in held]
         return [self._visit(self._stays.pop(track_id)) for track_id in gone]
+
+    def take_over(self, before: Visits) -> None:
+        """Go on with the visits that another configuration of this process follows: nobody is counted twice."""
+        self._stays = before._stays
+        for stay in self._stays.values():
+            stay.gaze.config = self._config.looking
 
     def present(self) -> dict[int, Presence]:
         """Return how each visit that goes on stands, by track: for showing, never for sending."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 
 from edge_agender.commands.options import add_config_flags, add_source_flag, load_config
@@ -21,5 +22,6 @@ def run(options: Namespace) -> int:
     from edge_agender.daemon.service import Service
 
     service = Service(config, lambda: load_config(options), sink=options.sink, until_end=options.until_end)
-    service.run()
+    if summary := service.run():
+        print(f"edge-agender: {summary}", file=sys.stderr)
     return 0

@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 _NULL = os.makedev(1, 3)
 
@@ -19,9 +20,13 @@ def read_file(path: Path, limit: int) -> bytes:
 
     Raises OSError where it cannot be read, NotAFileError (with a `strerror`) where it is no file. /dev/null is empty.
     """
-    descriptor = open_file(path)
-    with os.fdopen(descriptor, "rb") as file:
+    with opened(path) as file:
         return file.read(limit + 1)
+
+
+def opened(path: Path) -> BinaryIO:
+    """Return the file opened for reading, as `Path.open("rb")`; raises as `read_file`."""
+    return os.fdopen(open_file(path), "rb")
 
 
 def open_file(path: Path, flags: int = 0) -> int:

@@ -8,6 +8,7 @@ import yaml
 
 # Deeper than any configuration or manifest; libyaml and Python's recursion end elsewhere on each machine.
 MAX_DEPTH = 32
+MAX_DIGITS = 40
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,6 +25,12 @@ class _Loader(yaml.SafeLoader):
             problem = f"this is no value of type {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
+    def construct_yaml_int(self, node: Any) -> Any:
+        # More digits than any option has are a typing error, and Python refuses to write them out again.
+        if len(str(node.value)) > MAX_DIGITS:
+            raise ValueError
+        return super().construct_yaml_int(node)
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         # What is no mapping, in spite of its tag, is refused below.
@@ -33,6 +40,9 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is given twice")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def load(text: str) -> Any:

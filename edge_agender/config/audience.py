@@ -12,7 +12,7 @@ from edge_agender.config.section import Fraction, NotNegative, Positive, Section
 class TrackingConfig(Section):
     max_gap_s: Positive = 1.5
     max_gap_unconfirmed_s: Positive = 0.4
-    min_hits: Annotated[int, Field(ge=1)] = 2
+    min_hits: Annotated[int, Field(ge=1, le=1000)] = 2
     start_score: Fraction = 0.0
     confirm_score: Fraction = 0.0
 
@@ -20,7 +20,7 @@ class TrackingConfig(Section):
 class ViewerConfig(Section):
     """What it takes to count as a viewer."""
 
-    min_detections: Annotated[int, Field(ge=1)] = 3
+    min_detections: Annotated[int, Field(ge=1, le=1000)] = 3
     min_s: NotNegative = 0.5
     min_attention_s: NotNegative = 0.0
     engaged_s: Positive = 2.0

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from edge_agender.common import safe_yaml
+from edge_agender.common.files import opened
 from edge_agender.common.media import PICTURE_SUFFIXES
 from edge_agender.config.section import TOPIC, TOPIC_LEVEL
 from edge_agender.config.settings import Config
@@ -45,7 +46,7 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
 def read_file(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; raise ConfigError where it cannot be read or is none."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         advice = "run this with sudo, or give another" if isinstance(error, PermissionError) else "give an existing"

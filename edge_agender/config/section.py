@@ -8,8 +8,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+# Thirty years in seconds: more is a typing error, and threading.TIMEOUT_MAX is not much more.
+LARGEST = 1e9
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 # The unit's watchdog takes 30 s without a frame or another attempt to get one for a standstill.
 Timeout = Annotated[float, Field(gt=0, le=20)]
 # What the demo shows at once, and threads of a network.

@@ -24,6 +24,7 @@ from edge_agender.config.mqtt import MqttConfig as MqttConfig
 from edge_agender.config.mqtt import QosConfig as QosConfig
 from edge_agender.config.mqtt import TlsConfig as TlsConfig
 from edge_agender.config.section import (
+    LARGEST,
     MOST_PEOPLE,
     MOST_THREADS,
     Fraction,
@@ -36,6 +37,10 @@ from edge_agender.config.section import (
 )
 from edge_agender.config.section import is_loopback as is_loopback
 
+# Its period must be a time that can be waited for.
+Rate = Annotated[float, Field(ge=0.001, le=1e6)]
+MOST_ENTRIES = 10_000_000
+
 
 def default_device_name() -> str:
     return socket.gethostname().split(".")[0] or "edge-agender"
@@ -46,10 +51,10 @@ class DeviceConfig(Section):
 
 
 class Picamera2Config(Section):
-    camera: Annotated[int, Field(ge=0)] = 0
+    camera: Annotated[int, Field(ge=0, le=99)] = 0
     autofocus: Literal["continuous", "manual", "off"] = "continuous"
     lens_position_dioptres: NotNegative | None = None
-    exposure_us: Annotated[int, Field(gt=0)] | None = None
+    exposure_us: Annotated[int, Field(gt=0, le=1_000_000_000)] | None = None
     gain: Positive | None = None
     buffers: Annotated[int, Field(ge=2, le=8)] = 4
     timeout_s: Timeout = 5.0
@@ -69,7 +74,7 @@ class ImagesConfig(Section):
 
 class DemoConfig(Section):
     people: Annotated[int, Field(ge=0, le=MOST_PEOPLE)] = 3
-    seed: int = 7
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
     pace: bool = True
     stay: bool = False
     duration_s: Positive | None = None
@@ -96,7 +101,7 @@ class SourceConfig(Section):
     height_px: Annotated[int, Field(ge=64, le=3456)] = 960
     small_width_px: Annotated[int, Field(ge=64, le=1280)] = 320
     small_height_px: Annotated[int, Field(ge=64, le=960)] = 240
-    rate_hz: Annotated[float, Field(gt=0, le=120)] = 15.0
+    rate_hz: Annotated[float, Field(ge=0.001, le=120)] = 15.0
     frozen_after_s: NotNegative = 10.0
     rotate_deg: Literal[0, 90, 180, 270] = 0
     flip_horizontal: bool = False
@@ -125,7 +130,7 @@ class DetectorConfig(Section):
     model: str | None = None
     score_threshold: Fraction | None = None
     nms_iou: Fraction = 0.45
-    min_face_px: Annotated[float, Field(ge=1)] = 16.0
+    min_face_px: Annotated[float, Field(ge=1, le=10_000)] = 16.0
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
 
 
@@ -188,9 +193,9 @@ class PrivacyConfig(Section):
 
 class PublishConfig(Section):
     frames: Literal["every", "rate", "change"] = "every"
-    max_rate_hz: Positive = 5.0
+    max_rate_hz: Rate = 5.0
     idle_s: NotNegative = 1.0
-    health_s: Annotated[float, Field(ge=1)] = 60.0
+    health_s: Annotated[float, Field(ge=1, le=LARGEST)] = 60.0
 
 
 class OutboxConfig(Section):
@@ -199,11 +204,11 @@ class OutboxConfig(Section):
     max_mb: Positive = 64.0
     max_age_h: Positive = 168.0
     batch_s: NotNegative = 1.0
-    memory_messages: Annotated[int, Field(ge=16)] = 4096
-    live_messages: Annotated[int, Field(ge=1)] = 256
+    memory_messages: Annotated[int, Field(ge=16, le=MOST_ENTRIES)] = 4096
+    live_messages: Annotated[int, Field(ge=1, le=MOST_ENTRIES)] = 256
     live_max_age_s: Positive = 10.0
     historical_after_s: NotNegative = 30.0
-    replay_rate_hz: Positive = 20.0
+    replay_rate_hz: Rate = 20.0
     keep_sent_days: NotNegative = 7.0
     keep_sent_mb: NotNegative = 16.0
 

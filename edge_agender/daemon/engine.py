@@ -18,10 +18,12 @@ from edge_agender.config.settings import Config
 from edge_agender.daemon.camera import Camera
 from edge_agender.daemon.health import HealthReporter
 from edge_agender.daemon.reporter import Reporter
+from edge_agender.daemon.saved import SavedState, identity
 from edge_agender.delivery.inbox import Announce, Inbox
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
-from edge_agender.device.state import LateSaver, StateFolder
+from edge_agender.device.health import SourceState
+from edge_agender.device.state import StateFolder
 from edge_agender.device.switch import SwitchState
 from edge_agender.errors import ConfigError
 from edge_agender.messages.build import enabled_message
@@ -29,7 +31,7 @@ from edge_agender.messages.contract import VersionsPayload
 from edge_agender.messages.discovery import discovery_message
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
-from edge_agender.vision.assembly import build_pipeline
+from edge_agender.vision.assembly import build_pipeline, configured_models
 from edge_agender.vision.pipeline import Observation
 
 log = logging.getLogger(__name__)
@@ -40,12 +42,15 @@ TICK_S = 0.25
 DRAIN_S = 10.0
 # A plug that is pulled costs at most this much of the open windows.
 SAVE_EVERY_S = 15.0
+# A player may say what it shows every few seconds: so long the card is spared.
+SAVE_CONTENT_S = 2.0
 # How long a stop waits for the card.
 SAVE_WAIT_S = 1.0
-WINDOWS_STATE = "windows"
 # These are reloaded while running; what else changed is a restart of the process, which systemd does in a second.
 RELOADABLE = {"source", "detector", "estimator", "gating", "tracking", "audience", "window", "privacy", "schedule"}
 RELOADABLE |= {"demographics", "models", "publish", "log"}
+# Those of them that the networks and what is made of their boxes depend on.
+NETWORKS = {"detector", "estimator", "gating", "tracking", "models"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +73,38 @@ class EngineStatus:
 
 
 class Engine:
-    """Camera, pipeline and reporter at work on one sink. A context manager; opening raises what an edge raises."""
+    """Camera, pipeline and reporter at work on one sink. A context manager; opening raises what an edge raises.
+
+    `patient`: a camera that is missing is waited for, instead of being raised as an error.
+    """
 
     def __init__(
-        self, config: Config, sink: Sink, sender: Sender, folder: StateFolder, inbox: Inbox, *, until_end: bool
+        self,
+        config: Config,
+        sink: Sink,
+        sender: Sender,
+        folder: StateFolder,
+        inbox: Inbox,
+        *,
+        until_end: bool,
+        patient: bool = False,
     ) -> None:
         self.config, self._sink, self._sender, self._inbox = config, sink, sender, inbox
-        self._saver = LateSaver(folder, WINDOWS_STATE)
+        self._folder = folder
+        self._saved = SavedState(folder, sender, config.source)
+        self._source: SourceState = "starting"
         self.times = StageTimes()
         self.observation: Observation | None = None
         with ExitStack() as undo:
-            self.camera = Camera(config, folder, self.times, until_end=until_end)
+            self.camera = Camera(config, folder, self.times, until_end=until_end, patient=patient)
             undo.callback(self.camera.close)
             changed = self.camera.follow_switch(time.monotonic())
             if changed is not None:
                 sink.put(enabled_message(sender, changed))
+            self._models = configured_models(config)
             self.pipeline = build_pipeline(config, self.times)
             self.reporter = Reporter(config, sender)
-            self.reporter.restore(folder.load(WINDOWS_STATE))
+            self._restore()
             undo.pop_all()
         now_s = time.monotonic()
         self.health = HealthReporter(sender, config.publish.health_s, now_s)
@@ -102,8 +121,9 @@ class Engine:
     ) -> None:
         self.camera.close_capture()
         self._put(self.reporter.end_visits())
-        self._saver.save(self.reporter.snapshot())
-        self._saver.wait(SAVE_WAIT_S)
+        self._hand_over()
+        self._save(time.monotonic())
+        self._saved.wait(SAVE_WAIT_S)
         self.camera.close()
 
     def step(self) -> bool:
@@ -116,7 +136,7 @@ class Engine:
         self._follow_switch(now_s)
         if self.camera.capture is None:
             time.sleep(TICK_S)
-            self.fresh = True  # closed on purpose: there is nothing to wait for
+            self.fresh = True  # closed, or looked for by this thread: there is nothing that could be stuck
         else:
             frame = self.camera.take(TICK_S)
             self.fresh = frame is not None
@@ -124,23 +144,35 @@ class Engine:
                 # Given back last: overwriting a picture empties the processor's caches.
                 with frame:
                     self._report(self.pipeline.process(frame))
-            elif self.camera.capture.ended:
+            elif self.camera.ended():
                 return False
             else:
                 self.fresh = self.camera.tries()
-        self._tend(time.monotonic())
+        now_s = time.monotonic()
+        self._note_source(now_s)
+        self._tend(now_s)
         return True
 
     def finish(self) -> None:
-        """Wait for the last messages of a recording to be sent."""
+        """Close the last window of a recording, and wait for its messages to be sent."""
         self.camera.close_capture()
         self._put(self.reporter.end_visits())
+        self._publish_windows(self.reporter.close_windows(time.time()), time.monotonic())
+        self._hand_over()
         if not self._sink.drain(DRAIN_S):
             log.warning("the broker did not take the last messages within %.0f s", DRAIN_S)
 
     def alarm(self, text: str, *, on: bool = True) -> None:
         """Show a trouble in the health messages from now on, or no longer."""
         self.health.alarm(text, on=on)
+
+    def summary(self) -> str:
+        """Return in one line what was seen since the start."""
+        totals = self.reporter.totals
+        return (
+            f"{self.pipeline.work.frames} frames, {totals.windows} windows: {totals.opportunities_to_see} passed by, "
+            f"{totals.viewers} viewers, {totals.attention_s:.1f} s of attention, at most {totals.peak_count} at once"
+        )
 
     def status(self, *, aiming: bool) -> EngineStatus:
         """Return what is known just now. While somebody aims the camera, each face's sharpness and light are judged."""
@@ -161,24 +193,55 @@ class Engine:
             conditions=self.pipeline.conditions,
         )
 
-    def reconfigure(self, config: Config) -> None:
-        """Let a new configuration take over without losing a count; raise, with the old one at work, what cannot be."""
+    def reconfigure(self, config: Config) -> bool:
+        """Let a new configuration take over without losing a count; return whether anything had changed.
+
+        Raises, with the old one at work, what cannot be. Whoever is in view stays the same visitor, save before another
+        source.
+        """
         changed = {name for name in Config.model_fields if getattr(config, name) != getattr(self.config, name)}
         fixed = sorted(changed - RELOADABLE)
         if fixed:
             raise ConfigError(f"{', '.join(fixed)}: cannot change while running: systemctl restart edge-agender")
-        pipeline = build_pipeline(config, self.times)  # raises before anything is given up
-        self.camera.reconfigure(config)
-        self._put(self.reporter.end_visits())
+        models = configured_models(config)
+        if not changed and models == self._models:
+            return False
+        # Whatever may raise does so before anything is given up.
+        networks = build_pipeline(config, self.times) if changed & NETWORKS or models != self._models else None
         reporter = Reporter(config, self._sender)
-        reporter.restore(self.reporter.snapshot())
-        reporter.carry_on(self.reporter)
-        pipeline.work = self.pipeline.work
-        self.pipeline, self.reporter = pipeline, reporter
-        self.config = config
+        self.camera.reconfigure(config)
+        if "source" in changed:
+            self._leave_source(config)
+        reporter.take_over(self.reporter, time.time())
+        if networks is not None:
+            networks.take_over(self.pipeline)
+            self.pipeline = networks
+        self.reporter, self.config, self._models = reporter, config, models
         self.health.every_s = config.publish.health_s
         self._announce()
         logging.getLogger().setLevel(config.log.level.upper())
+        return True
+
+    def _leave_source(self, config: Config) -> None:
+        """End the visits before the old source; its figures are published as its own."""
+        self._put(self.reporter.end_visits())
+        self.pipeline.reset()
+        if identity(config.source) != identity(self.config.source):
+            self._publish_windows(self.reporter.close_windows(time.time()), time.monotonic())
+        self._saved.source = config.source
+
+    def _restore(self) -> None:
+        """Go on where the process before stopped, as far as what it left can be right."""
+        found = self._saved.load()
+        if found is None:
+            return
+        try:
+            self.reporter.restore(found.audience, time.time())
+        except ValueError as error:
+            self._saved.refuse(str(error))
+            return
+        self.reporter.show(found.content)
+        self._saved.resume(found.unsent)
 
     def _report(self, observation: Observation) -> None:
         self.observation = observation
@@ -201,6 +264,7 @@ class Engine:
                 self._announce()
             else:
                 self.reporter.show(order)
+                self._save_due_s = min(self._save_due_s, time.monotonic() + SAVE_CONTENT_S)
 
     def _announce(self) -> None:
         """Tell Home Assistant which device this is, where that is wanted."""
@@ -210,32 +274,53 @@ class Engine:
 
     def _follow_switch(self, now_s: float) -> None:
         """Open or close the camera as the switch says, and publish what it says whenever that changes."""
-        was_open = self.camera.capture is not None
         changed = self.camera.follow_switch(now_s)
-        if was_open and self.camera.capture is None:
-            self._put(self.reporter.end_visits())
-            self.pipeline.reset()
+        self._note_source(now_s)
         if changed is not None:
             self._sink.put(enabled_message(self._sender, changed))
 
+    def _note_source(self, now_s: float) -> None:
+        """Say what becomes of the source, where that changes. Before one that is closed or lost stands nobody."""
+        state = self.camera.source_state(now_s)
+        if state == self._source:
+            return
+        if state in ("off", "missing"):
+            self._put(self.reporter.end_watching(time.time()))
+            self.pipeline.reset()
+        self._source = state
+        self._sink.source(state)
+
     def _tend(self, now_s: float) -> None:
         """What is due by the clock: windows, health, and the state on disk."""
-        closed = list(self.reporter.windows_due(time.time()))
-        self._put(closed)
-        if closed:  # at once: a process killed before would publish them again
-            self._saver.save(self.reporter.snapshot())
+        self._publish_windows(self.reporter.windows_due(time.time()), now_s)
+        self._put(self._saved.ready(now_s))
         self.alarm(DARK, on=self.camera.dark)
         self._put(
             self.health.due(
                 now_s,
                 time.time(),
+                source=self._source,
                 work=self.pipeline.work,
                 counts=self.camera.counts,
                 sink=self._sink,
-                problem=self.camera.problem,
+                problems=[*([self.camera.problem] if self.camera.problem else ()), *self._folder.alarms],
             )
         )
-        if now_s >= self._save_due_s:
-            self._save_due_s = now_s + SAVE_EVERY_S
+        if now_s >= min(self._save_due_s, self._saved.clears_at_s):
             self._throttled = board.slowed_down(board.throttling())
-            self._saver.save(self.reporter.snapshot())
+            self._save(now_s)
+
+    def _save(self, now_s: float) -> None:
+        self._save_due_s = now_s + SAVE_EVERY_S
+        self._saved.save(self.reporter.snapshot(), self.reporter.content, now_s)
+
+    def _publish_windows(self, messages: Iterable[Message], now_s: float) -> None:
+        """Have complete windows on disk, from where they go on: a process killed meanwhile publishes the same bytes."""
+        closed = list(messages)
+        if closed:
+            self._saved.save_ahead(closed, self.reporter.snapshot(), self.reporter.content, now_s)
+
+    def _hand_over(self) -> None:
+        """Give the outbox what waits for the card, which has had its time."""
+        self._saved.wait(SAVE_WAIT_S)
+        self._put(self._saved.ready(time.monotonic(), wait=False))

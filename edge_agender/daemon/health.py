@@ -12,7 +12,7 @@ from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.outbox.outbox import OutboxState
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
-from edge_agender.device.health import HealthSample
+from edge_agender.device.health import HealthSample, SourceState
 from edge_agender.messages.build import health_message
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
@@ -45,6 +45,7 @@ class HealthMeter:
         now_s: float,
         utc_s: float,
         *,
+        source: SourceState = "starting",
         work: Work,
         dropped_frames: int,
         camera_restarts: int = 0,
@@ -59,6 +60,7 @@ class HealthMeter:
         result = HealthSample(
             utc_s=utc_s,
             uptime_s=now_s - self._started_s,
+            source=source,
             frames=frames,
             fps=frames / seconds,
             dropped_frames=dropped_frames - self._last_dropped,
@@ -117,21 +119,30 @@ class HealthReporter:
         self._due_s = float("-inf")
 
     def due(
-        self, now_s: float, utc_s: float, *, work: Work, counts: Counts, sink: Sink, problem: str | None
+        self,
+        now_s: float,
+        utc_s: float,
+        *,
+        source: SourceState,
+        work: Work,
+        counts: Counts,
+        sink: Sink,
+        problems: Iterable[str],
     ) -> Iterator[Message]:
-        """Yield the message where it is due. `problem` is the camera's, beside the alarms."""
+        """Yield the message where it is due. `problems` are those of camera and state, beside the alarms."""
         if now_s < self._due_s:
             return
         self._due_s = now_s + self.every_s
         sample = self._meter.sample(
             now_s,
             utc_s,
+            source=source,
             work=work,
             dropped_frames=counts.dropped,
             camera_restarts=counts.restarts,
             outbox=sink.outbox(),
             link=sink.link(),
-            alarms=(*self._alarms, *([problem] if problem else ())),
+            alarms=(*self._alarms, *problems),
         )
         yield health_message(self._sender, sample, self._sequence)
         self._sequence += 1

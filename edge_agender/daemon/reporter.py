@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_agender import __version__
@@ -24,17 +22,33 @@ from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
 from edge_agender.vision.pipeline import Observation
 
-log = logging.getLogger(__name__)
-
 # For the status page: an hour of minutes, a day of hours.
 KEPT_WINDOWS, KEPT_PERIODS = 60, 24
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the published windows of this process add up to."""
+
+    windows: int = 0
+    opportunities_to_see: int = 0
+    viewers: int = 0
+    attention_s: float = 0.0
+    peak_count: int = 0
+
+    def add(self, window: Window) -> None:
+        self.windows += 1
+        self.opportunities_to_see += window.opportunities_to_see
+        self.viewers += window.viewers
+        self.attention_s += window.attention.total_s if window.attention else 0.0
+        self.peak_count = max(self.peak_count, window.peak_count)
 
 
 class Reporter:
     """Turns what each frame showed into the messages that are due. One thread; time comes with the observation."""
 
     def __init__(self, config: Config, sender: Sender) -> None:
-        self._sender = sender
+        self._sender, self._publish = sender, config.publish
         self._counter = FrameCounter(config.audience)
         self._policy = FramePolicy(config.publish)
         self.gate = Gate(config.privacy)
@@ -46,6 +60,8 @@ class Reporter:
         self.view: FrameView | None = None
         self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
         self.periods: deque[Demographics] = deque(maxlen=KEPT_PERIODS)
+        self.totals = Totals()
+        self._people_published = 0
 
     def observe(self, observation: Observation, throttled: bool | None = None) -> Iterator[Message]:
         """Yield the messages that this frame gives rise to."""
@@ -64,15 +80,14 @@ class Reporter:
         view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)
         released = self.view = self.gate.frame(view)
         if released is not None and self._policy.due(audience_summary(released), released.count, now_s):
-            self._sequences["frame"] += 1
-            message = frame_message(self._sender, released)
-            yield replace(message, durable=True, qos=max(message.qos, 1)) if self._frames_durable else message
+            yield self._frame(released)
 
     def windows_due(self, utc_s: float) -> Iterator[Message]:
         """Yield the windows and demographics that are complete. Call it also while no frames come."""
         for closed in self._audience.windows_due(utc_s):
             window = self.gate.window(closed)
             self.windows.append(window)
+            self.totals.add(window)
             yield window_message(self._sender, window, self._next("window"), self.versions)
         for period in self._audience.demographics_due(utc_s):
             self.periods.append(period)
@@ -83,6 +98,28 @@ class Reporter:
         self.view = None
         yield from self._viewers(self._audience.close())
 
+    def end_watching(self, utc_s: float) -> Iterator[Message]:
+        """Yield what ends when nothing is seen any more: the viewers still there, and a last frame without anybody.
+
+        Who shows the latest frame would else show its people for as long as the camera is closed or lost.
+        """
+        yield from self.end_visits()
+        nobody = self.gate.frame(self._counter.view((), sequence=self._sequences["frame"], now_s=0.0, utc_s=utc_s))
+        if nobody is not None and self._people_published:
+            # Whoever comes next is a change, even were it the same people.
+            self._policy = FramePolicy(self._publish)
+            yield self._frame(nobody)
+
+    def close_windows(self, utc_s: float) -> Iterator[Message]:
+        """Yield the open windows as they are: nothing more will come into them."""
+        self._audience.cut()
+        yield from self.windows_due(utc_s)
+
+    @property
+    def content(self) -> Content:
+        """What the sign shows, as it was last said."""
+        return self._audience.content
+
     def show(self, content: Content) -> None:
         """From now on the sign shows this."""
         self._audience.show(content)
@@ -91,20 +128,27 @@ class Reporter:
         """Return what a restarted process needs to complete the open windows: sums only."""
         return self._audience.snapshot()
 
-    def restore(self, snapshot: Any) -> None:
-        """Go on with the windows of the process before, where the snapshot can be used."""
-        if snapshot is None:
-            return
-        try:
-            self._audience.restore(snapshot, time.time())
-        except (ValueError, TypeError, AttributeError) as error:
-            log.warning("the windows of before the restart are lost: %s", error)
+    def restore(self, snapshot: Any, utc_s: float) -> None:
+        """Go on with the windows of the process before; raise ValueError, with nothing changed, for anything else."""
+        self._audience.restore(snapshot, utc_s)
 
-    def carry_on(self, before: Reporter) -> None:
-        """Number messages on from another reporter of this process: a gap in a sequence means a loss."""
-        self._sequences = before._sequences
+    def take_over(self, before: Reporter, utc_s: float) -> None:
+        """Go on from the reporter of another configuration: visits, windows, content, and the numbers of messages.
+
+        A gap in a sequence means a loss, and a visit that ended with a configuration would be two.
+        """
+        self._audience.take_over(before._audience, utc_s)
+        self._sequences, self.totals = before._sequences, before.totals
+        self._people_published = before._people_published
+        self.view = before.view if self.gate.releases_frames else None
         self.windows.extend(before.windows)
         self.periods.extend(before.periods)
+
+    def _frame(self, view: FrameView) -> Message:
+        self._sequences["frame"] += 1
+        self._people_published = view.count
+        message = frame_message(self._sender, view)
+        return replace(message, durable=True, qos=max(message.qos, 1)) if self._frames_durable else message
 
     def _viewers(self, visits: Sequence[Visit]) -> Iterator[Message]:
         for visit in visits:

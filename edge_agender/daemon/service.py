@@ -46,8 +46,11 @@ class Service:
         self._reload_wanted = threading.Event()
         self._libraries: list[Area] = []
 
-    def run(self) -> None:
-        """Open everything, work until stopped, close everything in reverse order."""
+    def run(self) -> str | None:
+        """Open everything, work until stopped, close everything in reverse order.
+
+        Returns what was seen, where the source has come to its end.
+        """
         limit_malloc_arenas()
         harden_process()
         _limit_threads(self._config)
@@ -63,14 +66,18 @@ class Service:
             # First, so that the broker is being reached while the camera starts and the models load.
             inbox = Inbox()
             sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender, inbox))
-            engine = stack.enter_context(Engine(self._config, sink, sender, folder, inbox, until_end=self._until_end))
+            patient = self._sink_kind == "mqtt" and not self._until_end
+            engine = stack.enter_context(
+                Engine(self._config, sink, sender, folder, inbox, until_end=self._until_end, patient=patient)
+            )
             live = LiveState()
             stack.callback(live.close)
             stack.enter_context(serve(self._config.web, live, credential("web-password")))
             self._settle()
             notifier.ready(f"watching {self._config.source.kind}")
-            self._work(engine, notifier, StatusFeed(live, engine, sink, sender))
+            ended = self._work(engine, notifier, StatusFeed(live, engine, sink, sender))
             notifier.stopping()
+            return engine.summary() if ended else None
 
     def _state_folder(self) -> Path | None:
         """Return where state is kept; None for a try-out, which must not change what the service goes on with."""
@@ -81,7 +88,8 @@ class Service:
             raise StateError("this user has no home directory to keep messages in: set outbox.path")
         return folder
 
-    def _work(self, engine: Engine, notifier: Notifier, feed: StatusFeed) -> None:
+    def _work(self, engine: Engine, notifier: Notifier, feed: StatusFeed) -> bool:
+        """Work until stopped; return whether the source came to its end before."""
         while not self._stop.is_set() and engine.step():
             feed.update(time.monotonic())
             if engine.fresh:
@@ -89,24 +97,29 @@ class Service:
             if self._reload_wanted.is_set():
                 self._reload_wanted.clear()
                 self._take_over(engine, notifier)
-        if not self._stop.is_set():
-            engine.finish()
+        if self._stop.is_set():
+            return False
+        engine.finish()
+        return True
 
     def _take_over(self, engine: Engine, notifier: Notifier) -> None:
         notifier.reloading()
         try:
             config = self._reload()
-            engine.reconfigure(config)
-        except EdgeAgenderError as error:
-            for line in str(error).splitlines():
+            changed = engine.reconfigure(config)
+        except Exception as error:  # whatever it is: the old configuration is a good one
+            log.debug("reload", exc_info=True)
+            known = isinstance(error, EdgeAgenderError)
+            for line in (str(error) if known else f"{type(error).__name__}: {error}").splitlines():
                 log.error("the new configuration is refused, the old one stays: %s", line)
             engine.alarm(REFUSED)
         else:
             self._config = config
-            _limit_threads(config)
             engine.alarm(REFUSED, on=False)
-            log.info("the new configuration is in force")
-            self._settle()
+            if changed:
+                _limit_threads(config)
+                self._settle()
+            log.info("the new configuration is in force" if changed else "the configuration has not changed")
         notifier.ready(f"watching {self._config.source.kind}")
 
     def _settle(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
-from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -13,7 +12,9 @@ from edge_agender.config.settings import Config
 from edge_agender.delivery.inbox import Inbox, Resends
 from edge_agender.delivery.mqtt.publisher import LinkState, Publisher
 from edge_agender.delivery.outbox.outbox import Outbox, OutboxState
+from edge_agender.device.health import SourceState
 from edge_agender.messages.build import status_message
+from edge_agender.messages.contract import State
 from edge_agender.messages.discovery import birth_topic
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
@@ -24,6 +25,9 @@ DRAIN_POLL_S = 0.02
 class Sink(Protocol):
     def put(self, message: Message) -> None:
         """Take a message; never blocks for the broker's sake."""
+
+    def source(self, state: SourceState) -> None:
+        """Say in the status what becomes of the source from now on."""
 
     def outbox(self) -> OutboxState | None: ...
 
@@ -40,12 +44,14 @@ class Sink(Protocol):
 
 
 class MqttSink:
-    """The outbox and the publisher that drains it; leaving says `stopped`."""
+    """The outbox and the publisher that drains it; leaving says `stopped`, where it was meant."""
 
     def __init__(self, config: Config, sender: Sender, inbox: Inbox) -> None:
         self._stack = ExitStack()
+        self._sender = sender
+        self._source: SourceState = "starting"
         self._outbox = Outbox(config.outbox)
-        self._publisher = Publisher(config.mqtt, config.device.name, self._outbox, partial(status_message, sender))
+        self._publisher = Publisher(config.mqtt, config.device.name, self._outbox, self._status)
         self._publisher.subscribe(sender.topic("enabled/set"), inbox.enabled)
         self._publisher.subscribe(sender.topic("content"), inbox.content)
         if config.outbox.keep_sent_days:
@@ -55,6 +61,13 @@ class MqttSink:
 
     def put(self, message: Message) -> None:
         self._outbox.put(message)
+
+    def source(self, state: SourceState) -> None:
+        self._source = state
+        self._publisher.status_changed()
+
+    def _status(self, state: State) -> Message:
+        return status_message(self._sender, state, self._source if state == "online" else None)
 
     def outbox(self) -> OutboxState:
         return self._outbox.state()
@@ -78,7 +91,7 @@ class MqttSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
 
 class StdoutSink:
@@ -91,6 +104,9 @@ class StdoutSink:
         sys.stdout.write(f"{message.topic} {message.payload.decode()}\n")
         sys.stdout.flush()
 
+    def source(self, state: SourceState) -> None:
+        self.put(status_message(self._sender, "online", state))
+
     def outbox(self) -> None:
         return None
 
@@ -101,14 +117,14 @@ class StdoutSink:
         return True
 
     def __enter__(self) -> Self:
-        self.put(status_message(self._sender, "online"))
+        self.put(status_message(self._sender, "online", "starting"))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not BrokenPipeError:
-            self.put(status_message(self._sender, "stopped"))
+            self.put(status_message(self._sender, "stopped" if kind is None else "offline"))
 
 
 def open_sink(kind: str, config: Config, sender: Sender, inbox: Inbox) -> Sink:

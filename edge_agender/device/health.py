@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+# starting: not opened yet; ok: frames come; missing: they do not, and it is tried again; off: closed on purpose.
+SourceState = Literal["starting", "ok", "missing", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +16,7 @@ class HealthSample:
 
     utc_s: float
     uptime_s: float
+    source: SourceState = "starting"
     frames: int = 0
     fps: float | None = None
     dropped_frames: int = 0

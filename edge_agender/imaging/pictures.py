@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge_agender.common.files import opened
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Picture
 from edge_agender.imaging.orientation import UPRIGHT, upright
@@ -34,7 +35,7 @@ def read_picture(path: Path) -> Picture:
     Raises MediaError naming the file where it can't be read or, before it is decoded, where it is too large.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise MediaError(f"{path}: {error.strerror or error}: give a picture that exists and can be read") from None

@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from edge_agender.common import safe_yaml
+from edge_agender.common.files import opened
 from edge_agender.device.paths import shipped_folder, user_folder
 from edge_agender.errors import ModelError
 from edge_agender.inference import minisign
@@ -47,7 +48,7 @@ def load_manifest(path: Path, public_key: str | None = None) -> dict[str, ModelS
 def _read(path: Path, limit_bytes: int, what: str) -> bytes | None:
     """Return a file's bytes, None where there is no such file; raise ModelError where it is too large or unreadable."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             raw = file.read(limit_bytes + 1)
     except FileNotFoundError:
         return None
@@ -122,7 +123,7 @@ def read_verified(folder: Path, file: FileSpec) -> bytes:
     """Return a model file's bytes, read once and checked: what is returned is what was hashed."""
     path = folder / file.name
     try:
-        with path.open("rb") as handle:
+        with opened(path) as handle:
             data = handle.read((file.size_bytes or MAX_MODEL_BYTES) + 1)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}: the model file is missing; install it again") from None

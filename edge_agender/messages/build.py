@@ -19,7 +19,7 @@ from edge_agender.audience.measures import (
     Viewer,
     Window,
 )
-from edge_agender.device.health import HealthSample
+from edge_agender.device.health import HealthSample, SourceState
 from edge_agender.device.switch import SwitchState
 from edge_agender.messages.contract import (
     AttentionPayload,
@@ -66,14 +66,15 @@ def frame_message(sender: Sender, view: FrameView) -> Message:
     return sender.message("frame", payload)
 
 
-def status_message(sender: Sender, state: State) -> Message:
-    """`offline` is the will: hand it to the broker on connecting."""
+def status_message(sender: Sender, state: State, source: SourceState | None = None) -> Message:
+    """`offline` is the will: hand it to the broker on connecting. `source` is what is known of it while online."""
     payload: StatusPayload = {
         "schema": "edge-agender.status",
         "version": 1,
         "device": sender.device,
         "boot_id": sender.boot_id,
         "state": state,
+        "source": source,
         "software": sender.software,
     }
     return sender.message("status", payload, retain=True)
@@ -88,6 +89,7 @@ def health_message(sender: Sender, sample: HealthSample, sequence: int) -> Messa
         "sequence": sequence,
         "sent": utc_text(sample.utc_s),
         "uptime_s": round(sample.uptime_s, 1),
+        "source": sample.source,
         "fps": _rounded(sample.fps, 1),
         "frames": sample.frames,
         "dropped_frames": sample.dropped_frames,

@@ -11,6 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic's own need below Python 3.12
 
 from edge_agender.audience.measures import Distance, Gender
+from edge_agender.device.health import SourceState
 from edge_agender.device.switch import Reason
 
 State = Literal["online", "stopped", "offline"]
@@ -26,6 +27,13 @@ Historical = Annotated[
     bool, Field(description="True where it was sent late, after a restart or a lost connection; count it all the same.")
 ]
 Utc = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$", description="UTC, ISO 8601.")]
+Source = Annotated[
+    SourceState,
+    Field(
+        description="The camera or stream: 'ok' while frames come; 'missing' where they do not and it is tried again; "
+        "'off' while it is closed on purpose; 'starting' before it was opened."
+    ),
+]
 DropReason = Annotated[str, Field(pattern=r"^[a-z]+$")]
 AgeBand = Annotated[str, Field(pattern=r"^(\d{1,3}-\d{1,3}|\d{1,3}\+|unknown)$")]
 
@@ -99,6 +107,7 @@ class StatusPayload(TypedDict):
     device: Device
     boot_id: BootId
     state: State
+    source: Annotated[Source | None, Field(description="Null where the daemon does not run.")]
     software: Annotated[str, Field(description="Version of edge-agender.")]
 
 
@@ -112,6 +121,7 @@ class HealthPayload(TypedDict):
     sequence: SequenceNumber
     sent: Utc
     uptime_s: Seconds
+    source: Source
     fps: Annotated[float | None, Field(ge=0, description="Processed frames a second.")]
     frames: Count
     dropped_frames: Annotated[int, Field(ge=0, description="Captured, but replaced before they were processed.")]

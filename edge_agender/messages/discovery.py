@@ -70,12 +70,7 @@ def discovery_message(sender: Sender, prefix: str, gate: Gate) -> Message:
             "sw_version": sender.software,
         },
         "origin": {"name": "edge-agender", "sw_version": sender.software},
-        "availability": [
-            {
-                "topic": sender.topic("status"),
-                "value_template": "{{ 'online' if value_json.state == 'online' else 'offline' }}",
-            }
-        ],
+        "availability": [_available(sender, "status", "value_json.state == 'online'")],
         "components": _components(sender, id_, gate),
     }
     # Built for Home Assistant's topic, not for one of ours.
@@ -101,7 +96,8 @@ def object_id(sender: Sender) -> str:
 
 
 def _components(sender: Sender, id_: str, gate: Gate) -> dict[str, dict[str, Any]]:
-    components = {key: _sensor(sender, "window", entry) for key, entry in _PER_WINDOW.items()}
+    measuring = _measuring(sender)
+    components = {key: {**_sensor(sender, "window", entry), **measuring} for key, entry in _PER_WINDOW.items()}
     components |= {key: _sensor(sender, "health", entry, diagnostic=True) for key, entry in _HEALTH.items()}
     components |= {key: _problem(sender, entry) for key, entry in _PROBLEMS.items()}
     components["enabled"] = _switch(sender)
@@ -114,9 +110,27 @@ def _components(sender: Sender, id_: str, gate: Gate) -> dict[str, dict[str, Any
     }
     components = {key: {**entry, "unique_id": f"{id_}-{key}"} for key, entry in components.items()}
     for key, entry in _PER_FRAME.items():
-        told = {**_sensor(sender, "frame", entry), "unique_id": f"{id_}-{key}"}
+        told = {**_sensor(sender, "frame", entry), **measuring, "unique_id": f"{id_}-{key}"}
         components[key] = told if gate.releases_frames else {"platform": "sensor"}
     return components
+
+
+def _available(sender: Sender, kind: str, condition: str) -> dict[str, str]:
+    return {
+        "topic": sender.topic(kind),
+        "value_template": "{{ 'online' if " + condition + " else 'offline' }}",
+    }
+
+
+def _measuring(sender: Sender) -> dict[str, Any]:
+    """What figures of people need to be true: a daemon that sees its source, and may."""
+    return {
+        "availability_mode": "all",
+        "availability": [
+            _available(sender, "status", "value_json.state == 'online' and value_json.source == 'ok'"),
+            _available(sender, "enabled", "value_json.measuring"),
+        ],
+    }
 
 
 def _sensor(sender: Sender, kind: str, entry: Mapping[str, Any], *, diagnostic: bool = False) -> dict[str, Any]:

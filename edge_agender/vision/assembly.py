@@ -37,6 +37,12 @@ def build_pipeline(
     )
 
 
+def configured_models(config: Config) -> tuple[ModelSpec | None, ModelSpec]:
+    """Return the installed models that detector and estimator run, as they are described now. Raises ModelError."""
+    catalogue = Catalogue(config.models.public_key)
+    return detector_model(config.detector, catalogue), catalogue.find(config.estimator.model)
+
+
 def configured_detector(config: DetectorConfig, catalogue: Catalogue | None = None) -> Detector:
     """Return the detector of a configuration; raise ModelError where it cannot run."""
     return open_detector(config, detector_model(config, catalogue or Catalogue()))

@@ -121,6 +121,11 @@ class Pipeline:
         """Everybody's visit is over, as when the camera closes."""
         self._tracker.reset()
 
+    def take_over(self, before: Pipeline) -> None:
+        """Go on with the faces that another configuration follows, and with what was counted of its work."""
+        self._tracker.take_over(before._tracker)
+        self.work, self.aiming, self.conditions = before.work, before.aiming, before.conditions
+
     def _search(self, frame: Frame, laps: StageTimer) -> Sequence[Track]:
         detections = self._detector.detect(frame)
         laps.lap("detect")

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_agender.common.attempts import Attempts
+from edge_agender.common.files import opened
 from edge_agender.errors import CredentialError
 
 MIN_PASSWORD_LENGTH = 8
@@ -21,7 +22,7 @@ MAX_PASSWORD_BYTES = 1024
 def read_password(path: Path) -> str:
     """Return the password in the file's first line; raise CredentialError where it is none or too short."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             lines = file.read(MAX_PASSWORD_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"

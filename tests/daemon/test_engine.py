@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,67 +14,14 @@ from edge_agender.audience.measures import Content
 from edge_agender.capture.thread import Capture
 from edge_agender.config.load import load
 from edge_agender.daemon import camera
-from edge_agender.daemon.engine import Engine
 from edge_agender.delivery.inbox import Inbox
-from edge_agender.device.state import StateFolder
 from edge_agender.device.switch import Switch
 from edge_agender.errors import ConfigError, MediaError, ModelError
 from edge_agender.imaging.frame import Frame
-from edge_agender.messages.message import Message
-from edge_agender.messages.sender import sender_of
 from edge_agender.vision.pipeline import Observation
-from tests.support.message_check import check
+from tests.support.engine import DEMO, engine_on, run
 
 pytestmark = pytest.mark.usefixtures("patient")
-DEMO = [
-    "source.kind=demo",
-    "source.demo.pace=false",
-    "source.rate_hz=10",
-    "source.width_px=640",
-    "source.height_px=480",
-]
-
-
-class Memory:
-    """A sink that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-
-    def put(self, message: Message) -> None:
-        self.messages.append(message)
-
-    def outbox(self) -> None:
-        return None
-
-    def link(self) -> None:
-        return None
-
-    def drain(self, timeout_s: float) -> bool:
-        return True
-
-    def __enter__(self) -> Memory:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        return None
-
-    def kind(self, kind: str) -> list[dict[str, Any]]:
-        return [check(message.payload) for message in self.messages if message.kind == kind]
-
-
-@contextmanager
-def engine_on(tmp_path: Path, *options: str, until_end: bool = True) -> Iterator[tuple[Engine, Memory, Inbox]]:
-    config = load(None, [*DEMO, "schedule.off_file=null", "window.length_s=86400", *options])
-    sink, inbox = Memory(), Inbox()
-    with Engine(config, sink, sender_of(config), StateFolder(tmp_path), inbox, until_end=until_end) as engine:
-        yield engine, sink, inbox
-
-
-def run(engine: Engine, until: Callable[[], bool] = lambda: False, limit_s: float = 120.0) -> None:
-    deadline_s = time.monotonic() + limit_s
-    while engine.step() and not until():
-        assert time.monotonic() < deadline_s, "the engine did not get there"
 
 
 def test_a_frame_is_given_back_whatever_becomes_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,13 +130,9 @@ def test_open_windows_are_completed_by_the_next_process(tmp_path: Path) -> None:
     with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=86400") as (engine, _, _inbox):
         run(engine)
     saved = json.loads((tmp_path / "windows.json").read_text())
-    assert saved["open"]
-    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=60", until_end=True) as (
-        engine,
-        sink,
-        _inbox,
-    ):
-        engine.step()
+    assert saved["audience"]["windows"]["open"]
+    with engine_on(tmp_path, "source.demo.duration_s=8", "window.length_s=60") as (engine, sink, _inbox):
+        run(engine)
     assert sum(window["length_s"] == 86400 for window in sink.kind("window")) == 1
 
 

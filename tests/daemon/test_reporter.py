@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from edge_agender.audience.measures import Content
 from edge_agender.config.load import load
 from edge_agender.daemon.reporter import Reporter, versions
 from edge_agender.imaging.geometry import Box
+from edge_agender.messages.message import Message
 from edge_agender.messages.sender import sender_of
 from edge_agender.vision.faces import Estimate, Face
 from edge_agender.vision.pipeline import Observation
@@ -73,15 +77,68 @@ def test_a_restart_completes_the_window_once() -> None:
         list(first.observe(observation(i)))
     list(first.end_visits())
     second = reporter("privacy.min_cell=1")
-    second.restore(first.snapshot())
+    second.restore(first.snapshot(), START_S)
     (message,) = second.windows_due(START_S + 90)
     assert check(message.payload)["viewers"] == 1
     assert not list(second.windows_due(START_S + 200))
 
 
-def test_a_snapshot_of_nonsense_is_passed_over() -> None:
-    for nonsense in (None, 3, [], {}, {"format": 99}, {"format": 1, "open": 7}):
-        reporter().restore(nonsense)
+@pytest.mark.parametrize("nonsense", [3, [], {}, {"format": 99}, {"format": 1, "open": 7}])
+def test_a_snapshot_of_nonsense_is_refused(nonsense: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        reporter().restore(nonsense, START_S)
+
+
+def frames(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    return [check(message.payload) for message in messages if message.kind == "frame"]
+
+
+def test_the_last_frame_before_nothing_is_seen_shows_nobody() -> None:
+    work = reporter()
+    seen = [frame for i in range(20) for frame in frames(work.observe(observation(i, people=3)))]
+    assert seen[-1]["audience"]["count"] == 3
+    (last,) = frames(work.end_watching(START_S + 5))
+    assert (last["audience"]["count"], last["audience"]["mean_age"]) == (0, None)
+    assert last["sequence"] == seen[-1]["sequence"] + 1
+    assert not frames(work.end_watching(START_S + 6)), "it was said already"
+
+
+def test_the_same_people_are_a_change_after_nobody_was_seen() -> None:
+    """By change alone, a subscriber would be left with nobody where three people stand."""
+    work = reporter("publish.frames=change")
+    for i in range(20):
+        list(work.observe(observation(i, people=3)))
+    list(work.end_watching(START_S + 5))
+    again = [frame for i in range(20, 40) for frame in frames(work.observe(observation(i, people=3)))]
+    assert [frame["audience"]["count"] for frame in again] == [3]
+
+
+def test_no_frame_of_nobody_where_no_frame_is_released_or_nobody_was_there() -> None:
+    for options, people in ((("privacy.level=aggregate",), 3), ((), 0)):
+        work = reporter(*options)
+        for i in range(20):
+            list(work.observe(observation(i, people=people)))
+        assert not frames(work.end_watching(START_S + 5))
+
+
+def test_another_configuration_counts_nobody_twice_and_numbers_on() -> None:
+    work = reporter("privacy.level=viewer")
+    sequences = [frame["sequence"] for i in range(30) for frame in frames(work.observe(observation(i, people=4)))]
+    for length_s in (60, 60, 60):
+        after = reporter("privacy.level=viewer", f"window.length_s={length_s}")
+        after.show(Content("other"))
+        after.take_over(work, START_S + 3)
+        assert after.content == work.content
+        work = after
+    messages = [m for i in range(30, 60) for m in work.observe(observation(i, people=4))]
+    messages += [m for i in range(60, 90) for m in work.observe(observation(i, people=0))]
+    sequences += [frame["sequence"] for frame in frames(messages)]
+    assert sequences == list(range(len(sequences)))
+    windows = [check(m.payload) for m in work.close_windows(START_S + 9) if m.kind == "window"]
+    assert sum(window["viewers"] for window in windows) == 4
+    assert sum(window["opportunities_to_see"] for window in windows) == 4
+    assert [m.kind for m in messages].count("viewer") == 4
+    assert (work.totals.windows, work.totals.viewers) == (len(windows), 4)
 
 
 def test_aggregate_tells_no_frame_and_shows_no_count() -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from unittest.mock import Mock
 
 import cv2
@@ -18,93 +14,17 @@ import paho.mqtt.publish as publish
 import pytest
 
 from edge_agender.config.load import load
-from edge_agender.daemon.service import REFUSED, Service
+from edge_agender.daemon.service import Service
 from tests.support.broker import Broker, Ear, free_port, needs_mosquitto, running, wait_until
-from tests.support.message_check import check
+from tests.support.daemon import daemon, payloads, refused, states, wait_quiet
 
 pytestmark = needs_mosquitto
-
-DEMO = ["source.kind=demo", "source.width_px=640", "source.height_px=480", "device.name=box", "web.enabled=false"]
-
-
-# `edge-agender`, but with a minute instead of a second for its last words: they are the point here, and this machine
-# may be busy.
-PATIENT = (
-    "from edge_agender.delivery.mqtt import publisher, session; from edge_agender.cli import main;"
-    "publisher.STOP_S = session.STOP_S = 60.0; raise SystemExit(main())"
-)
-
-
-class Daemon:
-    """The real command, its state below `state`."""
-
-    def __init__(self, words: list[str], log: IO[str]) -> None:
-        self._log = Path(log.name)
-        self.process = subprocess.Popen(words, stderr=log)
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def send(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    @property
-    def lives(self) -> bool:
-        return self.process.poll() is None
-
-    def wait(self) -> int:
-        """Return its exit code."""
-        return self.process.wait(600)
-
-
-@contextmanager
-def daemon(
-    state: Path, port: int, *options: str, arguments: tuple[str, ...] = (), patient: bool = True
-) -> Iterator[Daemon]:
-    """A running daemon, killed at the end where it still runs."""
-    settings = [*DEMO, f"mqtt.port={port}", f"outbox.path={state}", "schedule.off_file=null", *options]
-    words = [sys.executable, *(["-c", PATIENT] if patient else ["-m", "edge_agender"]), "run", *arguments]
-    for option in settings:
-        words += ["--set", option]
-    with tempfile.NamedTemporaryFile("w", prefix="daemon", suffix=".log") as log:
-        running = Daemon(words, log)  # type: ignore[arg-type]
-        try:
-            yield running
-        finally:
-            running.process.kill()
-            running.process.wait()
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     with running(Broker(tmp_path / "broker")) as broker:
         yield broker
-
-
-def payloads(ear: Ear, kind: str) -> list[dict[str, object]]:
-    return [check(message.payload) for message in list(ear.heard) if message.topic == f"edge-agender/box/{kind}"]
-
-
-def states(ear: Ear) -> list[object]:
-    return [payload["state"] for payload in payloads(ear, "status")]
-
-
-def refused(ear: Ear) -> bool:
-    """Whether the latest health says that a new configuration was refused."""
-    return any(REFUSED in health["alarms"] for health in payloads(ear, "health")[-1:])  # type: ignore[operator]
-
-
-def wait_quiet(ear: Ear, kind: str, quiet_s: float = 1.5) -> None:
-    """Return once nothing of a kind that came many times a second has come for so long."""
-    count, since_s = -1, 0.0
-
-    def quiet() -> bool:
-        nonlocal count, since_s
-        if len(payloads(ear, kind)) != count:
-            count, since_s = len(payloads(ear, kind)), time.monotonic()
-        return time.monotonic() - since_s > quiet_s
-
-    wait_until(quiet, what=f"no {kind} any more")
 
 
 def test_sigterm_says_stopped_and_exits_zero(broker: Broker, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from jinja2 import Environment
 
 from edge_agender.audience.privacy import Gate
 from edge_agender.config.settings import PrivacyConfig
@@ -18,6 +19,7 @@ SENDER = Sender("shop/signs", "lobby", "0123456789abcdef", "0.1.0", {"discovery"
 
 # From Home Assistant's documentation of its MQTT integration: what each platform must have and may have.
 ENTITY = {"platform", "unique_id", "name", "icon", "entity_category", "device_class", "state_topic", "value_template"}
+ENTITY |= {"availability", "availability_mode"}
 NEEDS = {"sensor": {"state_topic"}, "binary_sensor": {"state_topic"}, "switch": {"command_topic"}}
 ALLOWS = {
     "sensor": ENTITY | {"state_class", "unit_of_measurement"},
@@ -64,6 +66,44 @@ def test_every_entity_keeps_to_its_platforms_rules(key: str) -> None:
     if platform == "sensor":
         allowed = UNITS[entry.get("device_class")]
         assert allowed is None or entry["unit_of_measurement"] in allowed
+
+
+def available(entry: dict[str, Any], **said: dict[str, Any]) -> bool:
+    """Whether Home Assistant shows the entity, by the templates that it was given; `said` by kind of message."""
+    shared = {"availability": announced()["availability"], "availability_mode": "latest"} | entry
+    kinds = [each["topic"].rpartition("/")[2] for each in shared["availability"]]
+    assert len(kinds) == 1 or shared["availability_mode"] == "all"
+    answers = [
+        Environment().from_string(each["value_template"]).render(value_json=said[kind])
+        for kind, each in zip(kinds, shared["availability"], strict=True)
+    ]
+    return answers == ["online"] * len(answers)
+
+
+ONLINE, SWITCHED_ON = {"state": "online", "source": "ok"}, {"measuring": True}
+
+
+@pytest.mark.parametrize(
+    ("status", "enabled", "figures", "others"),
+    [
+        (ONLINE, SWITCHED_ON, True, True),
+        (ONLINE, {"measuring": False}, False, True),
+        (ONLINE | {"source": "off"}, {"measuring": False}, False, True),
+        (ONLINE | {"source": "missing"}, SWITCHED_ON, False, True),
+        (ONLINE | {"source": "starting"}, SWITCHED_ON, False, True),
+        ({"state": "stopped", "source": None}, SWITCHED_ON, False, False),
+        ({"state": "offline", "source": None}, SWITCHED_ON, False, False),
+    ],
+)
+def test_figures_are_unavailable_while_nothing_is_measured(
+    status: dict[str, Any], enabled: dict[str, Any], figures: bool, others: bool
+) -> None:
+    """Home Assistant would show three people all night where the camera was closed before three people."""
+    entries = entities()
+    for key in ("people", "women", "men", "mean_age", "viewers", "opportunities", "dwell", "attention"):
+        assert available(entries[key], status=status, enabled=enabled) is figures, key
+    for key in ("enabled", "measuring", "temperature", "waiting", "alarm"):
+        assert available(entries[key], status=status, enabled=enabled) is others, key
 
 
 def test_unique_ids_are_unique_also_among_devices() -> None:

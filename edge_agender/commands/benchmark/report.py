@@ -9,7 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge_agender.common.files import read_file
 from edge_agender.errors import UsageError
+
+MAX_REPORT_BYTES = 1 << 20
 
 
 class Part(BaseModel):
@@ -92,7 +95,7 @@ def as_json(report: BenchmarkReport) -> str:
 def read(path: Path) -> BenchmarkReport:
     """Return the report in a file; raise UsageError where there is none."""
     try:
-        return BenchmarkReport.model_validate_json(path.read_bytes())
+        return BenchmarkReport.model_validate_json(read_file(path, MAX_REPORT_BYTES))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}: give a file that --benchmark --json has written") from None
     except ValidationError:

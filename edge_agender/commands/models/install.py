@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from edge_agender.commands.models.keras import convert
-from edge_agender.common.files import replace_file
+from edge_agender.common.files import opened, replace_file
 from edge_agender.config.settings import DetectorConfig
 from edge_agender.device.paths import shipped_folder, user_folder
 from edge_agender.errors import ModelError, UsageError
@@ -166,7 +166,7 @@ def _checked(file: FileSpec, fetch: Fetch) -> bytes:
 def _from_folder(folder: Path) -> Fetch:
     def read(file: FileSpec) -> bytes:
         try:
-            with (folder / file.name).open("rb") as handle:
+            with opened(folder / file.name) as handle:
                 return handle.read((file.size_bytes or MAX_MODEL_BYTES) + 1)
         except OSError as error:
             raise ModelError(f"{folder / file.name}: {error.strerror or error}") from None

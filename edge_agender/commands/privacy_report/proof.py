@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_agender.common.files import opened
 from edge_agender.errors import UsageError
 
 RESULT_NAME = "no-images.json"
@@ -37,7 +38,7 @@ def find_proof(folders: list[Path]) -> ProofResult | None:
 def read_proof(path: Path) -> ProofResult:
     """Return the result in a file; raise UsageError where it holds none."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = json.loads(file.read(MAX_BYTES))
         return _result(data)
     except OSError as error:

@@ -17,6 +17,7 @@ from edge_agender.commands.setup.draft import CA_FILE, Draft
 from edge_agender.commands.setup.files import File, write_all
 from edge_agender.commands.setup.prompt import Prompt
 from edge_agender.commands.setup.questions import ask_all, from_flags, try_broker
+from edge_agender.common.files import opened
 from edge_agender.config.load import read_file, validate
 from edge_agender.config.masking import has_secrets, masked
 from edge_agender.config.settings import Config
@@ -73,7 +74,7 @@ def _may_go_on(options: Namespace, prompt: Prompt, root: Path) -> None:
 def _look(root: Path) -> Before:
     path = root / CONFIG_FILE
     try:
-        path.open("rb").close()
+        opened(path).close()
     except FileNotFoundError:
         return Before(None, Draft(), None)
     except OSError as error:

@@ -23,6 +23,7 @@ from edge_agender.delivery.mqtt.session import STOP_S, LimitsLearnedError, Sessi
 from edge_agender.delivery.mqtt.traffic import Subscription, Traffic, Wake
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.errors import BrokerError, EdgeAgenderError
+from edge_agender.messages.contract import State
 from edge_agender.messages.message import Message
 
 __all__ = ["LinkState", "Publisher"]
@@ -55,7 +56,7 @@ class Publisher:
     `status` builds the retained message for "online", "stopped" and "offline" (the will).
     """
 
-    def __init__(self, config: MqttConfig, device: str, outbox: Outbox, status: Callable[[str], Message]) -> None:
+    def __init__(self, config: MqttConfig, device: str, outbox: Outbox, status: Callable[[State], Message]) -> None:
         self._config, self._outbox, self._status = config, outbox, status
         self._name = client_id(config, device)
         self._brokers = [(broker, Limits()) for broker in config.brokers]
@@ -79,6 +80,11 @@ class Publisher:
         """
         self._subscriptions.append(Subscription(topic, handler, max_bytes))
 
+    def status_changed(self) -> None:
+        """Say the status again, as `status` now builds it."""
+        self._traffic.status_changed = True
+        self._wake.set()
+
     def __enter__(self) -> Publisher:
         warn_if_insecure(self._config)
         self._outbox.listen(self._wake.set)
@@ -88,6 +94,8 @@ class Publisher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # What ends by a failure was not meant to: the broker publishes the will, `offline`.
+        self._traffic.goodbye = kind is None
         self._stop.set()
         self._wake.set()
         # The thread may be inside getaddrinfo(), which nothing can end; it is a daemon thread.

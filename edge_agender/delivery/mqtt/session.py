@@ -20,6 +20,7 @@ from edge_agender.delivery.mqtt.sending import Sending, publish_properties
 from edge_agender.delivery.mqtt.traffic import Subscription, Traffic, Wake
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.errors import BrokerError, EdgeAgenderError
+from edge_agender.messages.contract import State
 from edge_agender.messages.message import Message
 
 STOP_S = 1.0
@@ -41,7 +42,7 @@ class Session:
         config: MqttConfig,
         name: str,
         outbox: Outbox,
-        status: Callable[[str], Message],
+        status: Callable[[State], Message],
         subscriptions: Sequence[Subscription],
         traffic: Traffic,
         limits: Limits,
@@ -79,6 +80,8 @@ class Session:
         self._due_s = time.monotonic() + CONNACK_S
         while self._end is None and not stop.is_set():
             self._check_times()
+            if self._traffic.status_changed and self._accepted:
+                self._say("online")
             self._sending.fill()
             self._poll_once(wake, self._outbox.replay_in_s() if self._sending.durable_may_go else None)
         if self._end is None:
@@ -156,8 +159,15 @@ class Session:
     def _properties(self, message: Message) -> Properties | None:
         return publish_properties(message, mqtt_5=self._mqtt_5)
 
+    def _say(self, state: State) -> None:
+        self._traffic.status_changed = False
+        self._sending.say(self._status(state))
+
     def _say_goodbye(self, wake: Wake) -> None:
-        """Send what waits, then `stopped`; disconnect once all is acknowledged, or leave the will to speak."""
+        """Send what waits, then `stopped` where that is meant; disconnect once all is acknowledged.
+
+        Else the will speaks.
+        """
         client, sending, now_s = self._client, self._sending, time.monotonic()
 
         def turn_while(waiting: Callable[[], bool], send: Callable[[], None], limit_s: float) -> None:
@@ -167,10 +177,10 @@ class Session:
 
         turn_while(self._outbox.has_something_now, sending.fill, STOP_S / 2)
         turn_while(lambda: not sending.has_room, sending.fence_off, STOP_S)
-        if client.is_connected():
-            sending.say(self._status("stopped"))
+        if client.is_connected() and self._traffic.goodbye:
+            self._say("stopped")
         turn_while(lambda: sending.unfinished, sending.fence_off, STOP_S)
-        if client.is_connected() and not sending.unfinished:
+        if client.is_connected() and not sending.unfinished and self._traffic.goodbye:
             client.disconnect()
 
     # -- callbacks of paho, called from within loop_read and loop_write
@@ -186,7 +196,7 @@ class Session:
         for loss in self._limits.losses():
             self._traffic.once.warn(f"{explain.where(self._config)}: {loss}")
         self._accepted, self._due_s = True, time.monotonic() + STABLE_S
-        self._sending.say(self._status("online"))
+        self._say("online")
         for subscription in self._subscriptions:
             _, number = self._client.subscribe(subscription.topic, qos=self._limits.qos)
             if number is not None:

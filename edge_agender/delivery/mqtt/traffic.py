@@ -25,6 +25,8 @@ class Traffic:
     """Counters. `unheard`: commands that were too large or that nobody could use. `short_lived`: how many connections
     in a row were accepted and ended at once, with the present one.
 
+    `status_changed`: the status is to be said again. `goodbye`: a stop is meant, so that the last status is `stopped`.
+
     `cautious`: the connection before ended soon, with messages unanswered. It may have been for one of them, so they
     go one at a time: Mosquitto 2.0.11 (Debian bookworm) hangs up after it refused an MQTT 5 message, and what else was
     on its way makes the kernel throw the refusal away.
@@ -34,6 +36,8 @@ class Traffic:
     acknowledged: int = 0
     unheard: int = 0
     cautious: bool = False
+    status_changed: bool = False
+    goodbye: bool = True
     once: Once = field(default_factory=lambda: Once(_log))
     short_lived: int = 0
 

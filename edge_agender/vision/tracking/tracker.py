@@ -191,6 +191,11 @@ class Tracker:
         """Let everybody go: what comes is seen for the first time."""
         self._tracks = []
 
+    def take_over(self, before: Tracker) -> None:
+        """Go on with the tracks of another configuration, under the same numbers."""
+        self._tracks, self._next_id = before._tracks, before._next_id
+        self._predicted_s, self._searched_s = before._predicted_s, before._searched_s
+
     def predict(self, now_s: float) -> list[Track]:
         """Move every track to `now_s` without a search: a skipped frame is no evidence of absence."""
         dt_s = now_s - self._predicted_s
