@@ -20,13 +20,14 @@ from edge_agender.imaging.quiet import silence_opencv
 # More than any camera's photo of 48 megapixels; decoded it takes 192 MB.
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 100_000_000
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF", "MPO")
-_NAMED = "jpg, png, webp, tif, gif, bmp, ppm, jp2 or avif"
+# In this order: Pillow loads all of its readers once it comes to the sixth.
+_FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "WEBP", "TIFF", "JPEG2000")
+_NAMED = "jpg, png, webp, tif, gif, bmp, ppm or jp2"
 _ORIENTATION = 0x0112
 # OpenCV keeps 16-bit pictures right and is told not to turn; of the others Pillow knows pages, frames and orientation.
 _BY_OPENCV = frozenset(["JPEG", "MPO", "PNG", "BMP", "PPM", "JPEG2000"])
 _EIGHT_BITS = frozenset(["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"])
-_HEIC_BRANDS = frozenset([b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"])
+_HEIF_BRANDS = frozenset([b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"])
 
 
 def read_picture(path: Path) -> Picture:
@@ -49,8 +50,8 @@ def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Pict
     silence_opencv()
     if not data:
         raise MediaError(f"{name}: not a picture that can be read: it is empty")
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        raise MediaError(f"{name}: HEIC pictures cannot be read: save it as jpg first")
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        raise MediaError(f"{name}: HEIC and AVIF pictures cannot be read: save it as jpg first")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's of large and of damaged pictures: both are judged here
         picture = _decoded(data, name, max_pixels)

@@ -47,8 +47,9 @@ def test_every_locked_package_has_hashes_and_no_address(python: str) -> None:
 
 
 def test_both_locks_share_what_the_package_stores_once() -> None:
-    """packaging/make-deb keeps one OpenCV for both Pythons."""
-    assert locked("3.11")["opencv-python-headless"] == locked("3.13")["opencv-python-headless"]
+    """packaging/make-deb keeps one OpenCV and one PyAV for both Pythons."""
+    for name in ("opencv-python-headless", "av"):
+        assert locked("3.11")[name] == locked("3.13")[name]
 
 
 def test_bookworm_keeps_the_numpy_that_its_camera_packages_are_built_for() -> None:
