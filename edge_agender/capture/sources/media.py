@@ -156,15 +156,17 @@ class MediaReader:
         known = [each for each in videos if each.codec_context is not None]
         if not known:
             raise MediaError("holds no video that can be read")
-        best = self._container.streams.best("video")
-        fitting = [each for each in known if each.codec_context.width * each.codec_context.height <= MAX_PIXELS]
-        if best not in fitting:
-            best = max(fitting or known, key=lambda each: each.codec_context.width * each.codec_context.height)
+        fitting = [each for each in known if _pixels(each) <= MAX_PIXELS]
+        best = max(fitting or known, key=_pixels)  # faces are largest there
         VideoDecoder.check_size(best.codec_context.width, best.codec_context.height)
         for stream in self._container.streams:
             if stream is not best:
                 stream.discard = Discard.all
         return best
+
+
+def _pixels(video: Any) -> int:
+    return int(video.codec_context.width * video.codec_context.height)
 
 
 def _ratio(aspect: Any) -> float | None:
