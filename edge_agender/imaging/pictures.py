@@ -68,12 +68,12 @@ def _decoded(data: bytes, name: str, max_pixels: int) -> Picture | None:
     width, height = image.size
     if width * height > max_pixels:
         raise _too_large(name, f"{width} x {height} pixels", max_pixels)
-    by_pillow = image.format not in _BY_OPENCV and image.mode in _EIGHT_BITS
-    orientation = _orientation(image)
-    picture = _by_pillow(image) if by_pillow else _by_opencv(data)
-    # OpenCV has turned the pictures of the one format that it is left with beyond those above.
-    turned = image.format == "TIFF" and not by_pillow
-    return picture if picture is None or turned else upright(picture, orientation)
+    if image.format not in _BY_OPENCV and image.mode in _EIGHT_BITS:
+        return _by_pillow(image)
+    # OpenCV has turned the pictures of the one format that it is left with beyond its own.
+    orientation = UPRIGHT if image.format == "TIFF" else _orientation(image)
+    picture = _by_opencv(data)
+    return None if picture is None else upright(picture, orientation)
 
 
 def _opened(data: bytes, name: str, max_pixels: int) -> Any:
@@ -101,10 +101,11 @@ def _orientation(image: Any) -> int:
 
 def _by_pillow(image: Any) -> Picture | None:
     try:
+        image.load()  # turns pictures of some formats, and then no longer says that they are to be turned
         rgb = np.asarray(image.convert("RGB"), np.uint8)
     except Exception:
         return None
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
+    return upright(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8), _orientation(image))
 
 
 def _by_opencv(data: bytes) -> Picture | None:
