@@ -121,10 +121,14 @@ class _BasicAuth(urllib.request.HTTPBasicAuthHandler):
 
     passwd: urllib.request.HTTPPasswordMgrWithPriorAuth
 
+    def __init__(self, passwords: urllib.request.HTTPPasswordMgrWithPriorAuth, host_url: str) -> None:
+        super().__init__(passwords)
+        self._host_url = host_url
+
     def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
         answer = super().http_error_401(req, fp, code, msg, headers)
         if answer is not None:
-            self.passwd.update_authenticated(req.full_url, True)
+            self.passwd.update_authenticated(self._host_url, True)
         return answer
 
     def http_response(self, req: Any, response: Any) -> Any:
@@ -149,7 +153,7 @@ def _opener(host_url: str, user: str, password: str) -> urllib.request.OpenerDir
     if user or password:
         passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
         passwords.add_password(None, host_url, user, password)
-        handlers += [urllib.request.HTTPDigestAuthHandler(passwords), _BasicAuth(passwords)]
+        handlers += [urllib.request.HTTPDigestAuthHandler(passwords), _BasicAuth(passwords, host_url)]
     for handler in handlers:
         opener.add_handler(handler)
     return opener
