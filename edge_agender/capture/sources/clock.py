@@ -11,7 +11,7 @@ import math
 # A step between two stamps beyond this, and beyond what the stream's pace and its arrival explain, is a discontinuity.
 _MAX_STEP_S = 2.0
 _STEPS_AT_ONCE = 4.0
-# Of this many stamps in a row without sense none is believed any more, until one has it again.
+# Of so many stamps in a row that are missing or make no sense none is guessed any more, until one has sense again.
 _SENSELESS = 3
 # The first pictures come at once from what the other side had kept: they say nothing of how late pictures are.
 _FIRST_BURST_S = 0.5
@@ -38,7 +38,7 @@ class LiveClock:
         self._offset_s = 0.0
         self._stamp_s: float | None = None
         self._arrival_s = self._due_s = float("-inf")
-        self._senseless = 0
+        self._senseless = self._missing = 0
         self._first_s: float | None = None
         self._watch_from_s, self._watch_s = 0.0, _FIRST_WATCH_S
         self._least_slack_s = math.inf
@@ -49,8 +49,13 @@ class LiveClock:
         if self._first_s is None:
             self._first_s = self._watch_from_s = arrival_s
         if stamp_s is None or not math.isfinite(stamp_s):
-            self._due_s = max(arrival_s, self._due_s)
-            return self._due_s
+            self._missing += 1
+            if self._stamp_s is None or self._missing > _SENSELESS:
+                self._due_s = max(arrival_s, self._due_s)
+                return self._due_s
+            stamp_s = self._stamp_s + self._period_s
+        else:
+            self._missing = 0
         if self._stamp_s is None:
             self._offset_s = arrival_s - stamp_s
         else:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
-from urllib.parse import urlsplit
 
 from edge_agender.capture.sources.connection import Facts, Feed
 from edge_agender.capture.sources.decoded import StillPicture
@@ -25,7 +24,7 @@ _OPTIONS = {"analyzeduration": "5000000"}
 def feed_of(address: str, config: SourceConfig, transport: str) -> Feed:
     """Return the feed of a stream's address, not connected yet; `transport` is RTSP's: tcp or udp."""
     timeout_s = config.opencv.timeout_s
-    scheme = urlsplit(address).scheme.lower()
+    scheme = address.partition("://")[0].lower()
     if scheme in ("http", "https"):
         return WebFeed(address, timeout_s, config.rate_hz)
     options = {"rtsp_transport": transport} if scheme == "rtsp" else {}
@@ -35,14 +34,16 @@ def feed_of(address: str, config: SourceConfig, transport: str) -> Feed:
 class MediaFeed:
     """A stream or a recording through FFmpeg."""
 
-    def __init__(self, address: str, timeout_s: float, options: dict[str, str]) -> None:
-        self._address, self._timeout_s, self._options = address, timeout_s, options
+    def __init__(self, address: str, timeout_s: float, options: dict[str, str], *, may_end: bool = False) -> None:
+        """`may_end`: it is a recording where it says how long it lasts; a camera may say so of its clock."""
+        self._address, self._timeout_s, self._options, self._may_end = address, timeout_s, options, may_end
         self._reader: MediaReader | None = None
         self.facts = Facts()
 
     def items(self) -> Iterator[tuple[Any, int, bool]]:
         self._reader = reader = MediaReader(self._address, self._timeout_s, _OPTIONS | self._options)
-        self.facts = Facts(reader.period_s, reader.duration_s, reader.has_stamps)
+        duration_s = reader.duration_s if self._may_end or reader.in_segments else None
+        self.facts = Facts(reader.period_s, duration_s, reader.has_stamps)
         for packet in reader.packets():
             yield packet, packet.size, packet.is_keyframe
 
@@ -83,7 +84,7 @@ class WebFeed:
             if answer.is_pictures:
                 alone = yield from self._as_they_come(answer)
         if not answer.is_pictures:
-            self._media = MediaFeed(self._address, self._timeout_s, {})
+            self._media = MediaFeed(self._address, self._timeout_s, {}, may_end=answer.length is not None)
             yield from self._media.items()
         elif alone:
             yield from self._asked_for(camera)
