@@ -30,7 +30,7 @@ from edge_agender.config.load import load
 from edge_agender.config.settings import DemoConfig, DetectorConfig, GatingConfig, SourceConfig
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.imaging.frame import Frame
-from edge_agender.imaging.preprocess import crop_face, small_luma
+from edge_agender.imaging.preprocess import crop_face, luma_of, small_picture
 from edge_agender.inference.catalogue import find_model
 from edge_agender.vision.assembly import build_pipeline, configured_detector
 from edge_agender.vision.estimator import ModelEstimator
@@ -49,7 +49,9 @@ def frames(faces: int, count: int) -> list[Frame]:
     for _ in range(count):
         frame = source.read()
         assert frame is not None
-        shown.append(Frame(frame.sequence, frame.captured_s, frame.utc_s, frame.small.copy(), frame.full.copy()))
+        small_bgr = None if frame.small_bgr is None else frame.small_bgr.copy()
+        small, full = frame.small.copy(), frame.full.copy()
+        shown.append(Frame(frame.sequence, frame.captured_s, frame.utc_s, small, full, small_bgr=small_bgr))
         frame.release()
     return shown
 
@@ -91,10 +93,10 @@ def ours(gating: GatingConfig) -> Look:
     pipeline, sequence = build_pipeline(config), itertools.count()
 
     def look(frame: Frame) -> int:
-        small = small_luma(frame.full, SMALL)  # the others scale the full picture themselves, so this one pays too
+        small = small_picture(frame.full, SMALL)  # the others scale the full picture themselves, so this one pays too
         # Frames are shown again and again: with their own times the clock would run backwards, and none be searched.
         number = next(sequence)
-        seen = Frame(number, number / config.source.rate_hz, frame.utc_s, small, frame.full)
+        seen = Frame(number, number / config.source.rate_hz, frame.utc_s, luma_of(small), frame.full, small_bgr=small)
         return len(pipeline.process(seen).faces)
 
     return look

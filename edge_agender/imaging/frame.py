@@ -26,17 +26,18 @@ class Deferred:
 
 
 class Frame:
-    """One capture: a grey picture for detection and the full one for crops.
+    """One capture: a small picture for detection, grey and in colour, and the full one for crops.
 
     `small` is luma, uint8, (h, w); `full` is B, G, R, uint8, (H, W, 3) with the same aspect ratio; where it was given
-    deferred it is made when it is first looked at. `size_px` is its width and height.
+    deferred it is made when it is first looked at. `size_px` is its width and height. `small_bgr` is the small picture
+    in colour (h, w, 3); None where a source has none: then whoever needs it makes it from `full`.
     `captured_s` is time.monotonic() at the capture; `utc_s` the wall clock then, seconds since the epoch.
     `focal_px` is the lens's focal length in pixels of `full`; None where the source says nothing of it.
     `release` gives the buffers back to the source: call it once, after which no array may be read. `with frame:` does.
     One thread looks at a frame.
     """
 
-    __slots__ = ("_full", "captured_s", "focal_px", "release", "sequence", "size_px", "small", "utc_s")
+    __slots__ = ("_full", "captured_s", "focal_px", "release", "sequence", "size_px", "small", "small_bgr", "utc_s")
 
     def __init__(
         self,
@@ -47,9 +48,10 @@ class Frame:
         full: Picture | Deferred,
         release: Callable[[], None] = _keep,
         focal_px: float | None = None,
+        small_bgr: Picture | None = None,
     ) -> None:
         self.sequence, self.captured_s, self.utc_s = sequence, captured_s, utc_s
-        self.small, self._full = small, full
+        self.small, self.small_bgr, self._full = small, small_bgr, full
         self.release, self.focal_px = release, focal_px
         self.size_px = full.size_px if isinstance(full, Deferred) else (full.shape[1], full.shape[0])
 

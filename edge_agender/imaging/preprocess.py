@@ -68,29 +68,39 @@ def size_within(picture_px: Sequence[int], size: tuple[int, int]) -> tuple[int, 
     return max(round(width * factor), 1), max(round(height * factor), 1)
 
 
+def small_picture(image_bgr: Picture, size: tuple[int, int]) -> Picture:
+    """Return the picture scaled to fit inside (width, height) with its aspect ratio kept; itself where it does so."""
+    return resize(image_bgr, size_within(image_bgr.shape[1::-1], size))
+
+
+def luma_of(image_bgr: Picture) -> Picture:
+    """Return the picture's luma (h, w)."""
+    return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
 def small_luma(image_bgr: Picture, size: tuple[int, int]) -> Picture:
     """Return the luma of the picture, scaled to fit inside (width, height) with its aspect ratio kept."""
     # Shrink first: converting the full picture to grey would cost more than all the rest.
-    scaled = resize(image_bgr, size_within(image_bgr.shape[1::-1], size))
-    luma = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), np.uint8)
+    scaled = small_picture(image_bgr, size)
+    luma = luma_of(scaled)
     wipe(scaled, image_bgr)
     return luma
 
 
-def letterbox(luma: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
-    """Fit a luma picture (h, w) into the top left of a (height, width) canvas.
+def letterbox(picture: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
+    """Fit a luma or B, G, R picture (h, w) or (h, w, 3) into the top left of a (height, width) canvas.
 
     Returns the canvas and the network pixels per picture pixel. A picture of the right size is passed on uncopied.
     """
     width, height = size
-    if luma.shape == (height, width):
-        return luma, 1.0
-    factor = min(width / luma.shape[1], height / luma.shape[0])
-    fitted = (max(round(luma.shape[1] * factor), 1), max(round(luma.shape[0] * factor), 1))
-    canvas = np.full((height, width), LETTERBOX_LUMA, np.uint8)
-    scaled = resize(luma, fitted)
+    if picture.shape[:2] == (height, width):
+        return picture, 1.0
+    factor = min(width / picture.shape[1], height / picture.shape[0])
+    fitted = (max(round(picture.shape[1] * factor), 1), max(round(picture.shape[0] * factor), 1))
+    canvas = np.full((height, width, *picture.shape[2:]), LETTERBOX_LUMA, np.uint8)
+    scaled = resize(picture, fitted)
     canvas[: fitted[1], : fitted[0]] = scaled
-    wipe(scaled, luma)
+    wipe(scaled, picture)
     return canvas, factor
 
 

@@ -166,20 +166,24 @@ class DetectionSpec(Part):
     `score_threshold` makes a face; `keep_threshold`, a lower one, is enough to go on following somebody.
 
     `distances`: the scores of all cells, row by row, one of the `strides` after the other; then for each cell how far
-    the box's left, top, right and bottom lie from the cell's centre (x + 0.5, y + 0.5), in strides. `res10`: OpenCV's
-    rows of (_, _, score, x1, y1, x2, y2), corners as parts of the picture.
+    the box's left, top, right and bottom lie from the cell's centre (x + 0.5, y + 0.5), in strides. `landmarks`: for
+    each cell, in the same order, five numbers, the score divided by `score_unit`, the box's centre in strides from the
+    cell's corner (x, y), and the logarithm of its width and height in strides; then ten for each cell, right eye, left
+    eye, nose, right and left corner of the mouth, in strides from the same corner. `res10`: OpenCV's rows of
+    (_, _, score, x1, y1, x2, y2), corners as parts of the picture. `yunet`: what OpenCV's FaceDetectorYN reads.
     """
 
-    decode: Literal["distances", "res10"]
+    decode: Literal["distances", "landmarks", "res10", "yunet"]
     score_threshold: Annotated[float, Field(gt=0, lt=1)]
     keep_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     logits: bool = True
+    score_unit: Annotated[float, Field(gt=0, le=100)] = 1.0
     strides: Annotated[tuple[Annotated[int, Field(ge=1, le=256)], ...], Field(max_length=8)] = ()
 
     @model_validator(mode="after")
     def complete(self) -> DetectionSpec:
-        if (self.decode == "distances") != bool(self.strides):
-            raise ValueError("decode: distances comes with strides:, res10 without")
+        if (self.decode in ("distances", "landmarks")) != bool(self.strides):
+            raise ValueError("decode: distances and landmarks come with strides:, the others without")
         return self
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 MIN_STRETCH = 0.05
 
 
@@ -98,12 +98,15 @@ def temper(probability: float, temperature: float) -> float:
     return sigmoid(logit(probability) / temperature)
 
 
-def cells(columns: int, rows: int, stride: int) -> tuple[Floats, Floats]:
-    """Return of each cell of a map, (rows * columns, 4), row by row: its centre and its steps, in network pixels.
+def cells(size: tuple[int, int], strides: Sequence[int]) -> tuple[Singles, Singles]:
+    """Return the upper left corner (n, 2) and the stride (n, 1) of each cell, in pixels of a picture (width, height).
 
-    The centre as x, y, x, y; the steps are what distances of one stride to left, top, right and bottom add to it:
-    the corners of a box are centre + distances * steps.
+    Stride by stride, row by row, as a detector's outputs are laid out; the last cell of a row may reach outside.
     """
-    y, x = (np.ravel(places) for places in np.mgrid[:rows, :columns])
-    centres = (np.stack([x, y, x, y], axis=1) + 0.5) * stride
-    return centres, np.tile(np.array((-stride, -stride, stride, stride), float), (len(centres), 1))
+    corners, steps = [], []
+    for stride in strides:
+        columns, rows = (-(-side // stride) for side in size)
+        y, x = (np.ravel(places) for places in np.mgrid[:rows, :columns])
+        corners.append(np.stack([x, y], axis=1) * stride)
+        steps.append(np.full((rows * columns, 1), stride))
+    return np.concatenate(corners).astype(np.float32), np.concatenate(steps).astype(np.float32)

@@ -43,8 +43,8 @@ class Face(NamedTuple):
     """One tracked person in one frame: where, and the running estimate over the track (None before the first).
 
     `last_seen_s` is older than the frame where the person is carried on without a detection. `pose` is where the head
-    points, from landmarks; `frontal` (0..1) says how far a face without landmarks looks this way. Both are None where
-    this frame did not measure them.
+    points, from landmarks; `frontal` (0..1) how far it points this way, from the pose or, of a face without landmarks,
+    from how alike its halves are. Both are None where this frame did not measure them.
     """
 
     track_id: int

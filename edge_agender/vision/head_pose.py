@@ -36,6 +36,14 @@ class HeadPose(NamedTuple):
     pitch_deg: float
     roll_deg: float
 
+    @property
+    def frontal(self) -> float:
+        """How far the head points this way: 1 straight into the camera, 0.42 36 degrees aside, 0 from 62 on.
+
+        The farther of yaw and pitch counts; pitch, being less certain, a little less.
+        """
+        return max(1.0 - max(abs(self.yaw_deg), 0.9 * abs(self.pitch_deg)) / 62.0, 0.0)
+
 
 def head_pose(points: Sequence[tuple[float, float]]) -> HeadPose | None:
     """Return the pose of a head whose right eye, left eye, nose, right and left corner of the mouth are at `points`.

@@ -153,11 +153,15 @@ class Pipeline:
         """Return each crop's quality; note which way the faces look, and for whoever aims, in what light."""
         lumas = face_lumas(crops, self._estimator.crop_margin)
         try:
-            sharp, frontal = sharpness(lumas), frontalness(lumas)
+            sharp = sharpness(lumas)
+            if any(track.pose is None for track in seen):
+                for track, alike in zip(seen, frontalness(lumas), strict=True):
+                    track.frontal = alike
         finally:
             lumas.fill(0)
-        for track, each in zip(seen, frontal, strict=True):
-            track.frontal = each
+        for track in seen:
+            if track.pose is not None:
+                track.frontal = track.pose.frontal
         if self.aiming:
             self.conditions = {
                 track.id: (2 * each - 1, float(crop.mean()) / 255)

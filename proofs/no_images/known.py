@@ -50,7 +50,7 @@ def known(config: SourceConfig, count: int, every: int = 1) -> Known:
     for frame in frames(config, count, every):
         layouts += _layouts(frame)
         grey = cv2.cvtColor(frame.full, cv2.COLOR_BGR2GRAY)
-        faces += [_inner(np.asarray(grey), box) for box, _ in detector.detect(frame) if box.width >= 24]
+        faces += [_inner(np.asarray(grey), found.box) for found in detector.detect(frame) if found.box.width >= 24]
     return Known(tuple(layouts), tuple(_spread(faces)))
 
 
@@ -58,7 +58,8 @@ def _layouts(frame: Frame) -> list[bytes]:
     full = frame.full
     grey = cv2.cvtColor(full, cv2.COLOR_BGR2GRAY)
     planes = [np.ascontiguousarray(full[:, :, channel]).tobytes() for channel in range(3)]
-    return [full.tobytes(), full[:, :, ::-1].tobytes(), *planes, grey.tobytes(), frame.small.tobytes()]
+    small = [picture.tobytes() for picture in (frame.small, frame.small_bgr) if picture is not None]
+    return [full.tobytes(), full[:, :, ::-1].tobytes(), *planes, grey.tobytes(), *small]
 
 
 def _inner(grey: Bytes, box: Sequence[float]) -> Bytes:

@@ -47,7 +47,9 @@ def taken(source: PicameraSource, count: int) -> list[Frame]:
     for _ in range(count):
         frame = source.read()
         assert frame is not None
-        frames.append(Frame(frame.sequence, frame.captured_s, frame.utc_s, frame.small.copy(), frame.full.copy()))
+        assert frame.small_bgr is not None
+        small, full, small_bgr = frame.small.copy(), frame.full.copy(), frame.small_bgr.copy()
+        frames.append(Frame(frame.sequence, frame.captured_s, frame.utc_s, small, full, small_bgr=small_bgr))
         frame.release()
     return frames
 
@@ -73,8 +75,11 @@ def test_both_streams_arrive_whatever_the_stride(platform: str, width: int, monk
 def test_colours_are_blue_green_red(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pivirt, "PISP", platform == "pisp")
     with PicameraSource(config("Virtual1"), threading.Event()) as source:
-        seen = {tuple(round(c / 255) for c in frame.full[240, 320]) for frame in taken(source, 24)}
-    assert seen == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+        frames = taken(source, 24)
+    pure = {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+    assert {tuple(round(c / 255) for c in frame.full[240, 320]) for frame in frames} == pure
+    smalls = [frame.small_bgr for frame in frames]
+    assert {tuple(round(c / 255) for c in small[120, 160]) for small in smalls if small is not None} == pure
 
 
 def test_requests_are_given_back_and_time_moves_on() -> None:
@@ -99,11 +104,10 @@ def test_released_pictures_are_wiped() -> None:
     with PicameraSource(config(), threading.Event()) as source:
         frame = source.read()
         assert frame is not None
-        small, full = frame.small, frame.full
-        assert full.any()
+        shown = [frame.small, frame.full, frame.small_bgr]
+        assert all(picture is not None and picture.any() for picture in shown)
         frame.release()
-        assert not small.any()
-        assert not full.any()
+        assert not any(picture is not None and picture.any() for picture in shown)
 
 
 def test_a_quarter_turn_and_a_region() -> None:
@@ -112,6 +116,8 @@ def test_a_quarter_turn_and_a_region() -> None:
         (frame,) = taken(source, 1)
     assert frame.full.shape == (640, 240, 3)
     assert frame.small.shape == (320, 120)
+    assert frame.small_bgr is not None
+    assert frame.small_bgr.shape == (320, 120, 3)
 
 
 def test_controls_that_the_camera_does_not_have_are_passed_over(caplog: pytest.LogCaptureFixture) -> None:

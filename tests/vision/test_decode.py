@@ -99,7 +99,8 @@ def test_logit_is_the_inverse_of_sigmoid():
     assert decode.sigmoid(decode.logit(0.3)) == pytest.approx(0.3)
 
 
-def test_boxes_lie_round_the_centres_of_their_cells():
-    centres, steps = (each[[0, 41]] for each in decode.cells(40, 2, 8))
-    boxes = centres + np.array([[1, 2, 3, 4], [0.5, 0.5, 0.5, 0.5]]) * steps
-    assert boxes.tolist() == [[4 - 8, 4 - 16, 4 + 24, 4 + 32], [8, 8, 16, 16]]
+def test_cells_follow_each_other_row_by_row_and_stride_by_stride():
+    corners, strides = decode.cells((320, 240), (8, 16, 32))
+    assert len(corners) == len(strides) == 1200 + 300 + 80  # the last level has half a row below the picture
+    assert corners[[0, 41, 1200 + 21, 1500]].tolist() == [[0, 0], [8, 8], [16, 16], [0, 0]]
+    assert strides[[0, 41, 1200 + 21, 1500], 0].tolist() == [8, 8, 16, 32]

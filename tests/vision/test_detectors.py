@@ -114,6 +114,62 @@ def test_a_network_whose_output_does_not_fit_its_strides_is_refused(tmp_path):
             SsdDetector(DetectorConfig(), models.find_model("d", tmp_path, tmp_path))
 
 
+# Two strides right of the cell's corner and one below it; twice as wide as high; the points in a row below each other.
+PLACE = (2.0, 1.0, 1.0, 0.0)
+POINTS = tuple(value for row in range(5) for value in (0.5, float(row)))
+
+
+@pytest.fixture
+def marking(tmp_path):
+    def make(**detection):
+        model = joined(tiny_models.red_faces(PLACE, POINTS), ["cells", "points"])
+        file = tiny_models.file_entry(tmp_path, "d.tflite", model)
+        entry = tiny_models.detector_entry(file, decode="landmarks", **detection)
+        entry["input"] |= {"colour": "bgr", "mean": [0], "divide": [1]}
+        tiny_models.write_manifest(tmp_path, {"d": entry})
+        return SsdDetector(DetectorConfig(), models.find_model("d", tmp_path, tmp_path))
+
+    return make
+
+
+def red(*cells, small_bgr=True):
+    picture = np.zeros((240, 320, 3), np.uint8)
+    picture[..., 2] = bright(*cells)
+    full = cv2.resize(picture, (1280, 960), interpolation=cv2.INTER_NEAREST)
+    return Frame(0, 0.0, 0.0, picture[..., 0].copy(), full, small_bgr=picture if small_bgr else None)
+
+
+@pytest.mark.parametrize("small_bgr", [True, False])
+def test_landmarks_lie_where_the_cell_says_in_the_full_picture(marking, small_bgr):
+    (found,) = marking().detect(red((4, 2), small_bgr=small_bgr))
+    # The cell's corner is (64, 32) and a stride 16: the centre (96, 48), half a box e * 8 wide and 8 high.
+    assert found.box == pytest.approx((4 * (96 - 8 * np.e), 160, 4 * (96 + 8 * np.e), 224), rel=0.01)
+    assert found.landmarks == tuple((4 * (64 + 8), 4 * (32 + 16 * row)) for row in range(5))
+    assert found.landmarks.nose == (288, 256)
+    assert found.score == pytest.approx(1 / (1 + np.exp(-127 / 64)), abs=0.02)
+
+
+def test_a_score_in_units_of_its_own_is_multiplied_before_it_is_judged(marking):
+    (found,) = marking(score_unit=3.0, score_threshold=0.99).detect(red((4, 2)))
+    assert found.score == pytest.approx(1 / (1 + np.exp(-3 * 127 / 64)), abs=0.01)
+    assert marking(score_unit=1.0, score_threshold=0.99).detect(red((4, 2))) == []
+
+
+def test_a_detector_that_wants_colour_sees_colour(marking):
+    frame = red((4, 2))
+    blue = Frame(0, 0.0, 0.0, frame.small, frame.full, small_bgr=frame.small_bgr[..., ::-1].copy())
+    assert marking().detect(blue) == []
+
+
+def test_what_a_detector_makes_of_a_picture_is_overwritten_and_the_picture_is_not(marking):
+    frame = red((4, 2), small_bgr=False)
+    before = frame.full.copy()
+    detector = marking()
+    detector.detect(frame)
+    assert (frame.full == before).all()
+    assert not detector._network._place().any()
+
+
 def test_an_estimator_is_no_detector():
     with pytest.raises(ModelError, match="detector"):
         configured_detector(DetectorConfig(model="agender-ssrnet"))

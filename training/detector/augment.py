@@ -11,7 +11,7 @@ from edge_agender.imaging.frame import Array, Picture
 def photometric(bgr: Picture, rng: np.random.Generator) -> Picture:
     """Return the canvas with other colours, exposure, light, focus, noise, compression; some are left as they are."""
     bgr = _coloured(bgr, rng)
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         return bgr
     if rng.random() < 0.2:
         bgr = _light(bgr, rng)
@@ -29,7 +29,7 @@ def photometric(bgr: Picture, rng: np.random.Generator) -> Picture:
 def _coloured(bgr: Picture, rng: np.random.Generator) -> Picture:
     """Grey as an infrared camera's, less or more colour, or the tint of a lamp."""
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.5:
         return bgr
     if kind < 0.75:
         grey = cv2.cvtColor(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)

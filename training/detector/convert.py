@@ -2,7 +2,8 @@
 
     python -m training.detector.convert --weights whole.pt --data DIR --labels labels.json --out models/face-ssd.tflite
 
-Its output holds 15 floats a cell, cell by cell, row by row, stride by stride: what `network.describe` says of each.
+Its output holds five floats a cell, cell by cell, row by row, stride by stride, then ten a cell in the same order: what
+`network.describe` says of each.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from training.detector.predictors import canvas_of
 from training.detector.split import held_out
 
 CALIBRATION_SCENES = 150
-OUTPUTS = [f"cells{stride}" for stride in STRIDES]
+OUTPUTS = [f"{kind}{stride}" for kind in ("cells", "points") for stride in STRIDES]
 
 
 class KerasOps:
@@ -65,9 +66,11 @@ class KerasOps:
         return self._k.Add()([x, y])
 
     def enlarge(self, x: Any, like: Any) -> Any:
-        height, width = x.shape[1:3]
-        x = self._k.Resizing(2 * height, 2 * width, interpolation="bilinear")(x)
-        more = 2 * height - like.shape[1]
+        # Every value four times, then laid out two by two: RESIZE_NEAREST_NEIGHBOR is none of XNNPACK's operators.
+        import tensorflow as tf
+
+        x = self._k.Lambda(lambda values: tf.nn.depth_to_space(values, 2))(self._k.Concatenate()([x] * 4))
+        more = x.shape[1] - like.shape[1]
         return self._k.Cropping2D(((0, more), (0, 0)))(x) if more else x
 
 
@@ -76,7 +79,10 @@ def build(state: dict[str, torch.Tensor]) -> Any:
     import keras
 
     x = keras.Input((INPUT_HEIGHT, INPUT_WIDTH, 3), batch_size=1, name="bgr")
-    return keras.Model(x, dict(zip(OUTPUTS, describe(KerasOps(folded(state)), x), strict=True)))
+    outputs = {}
+    for stride, (found, points) in zip(STRIDES, describe(KerasOps(folded(state)), x), strict=True):
+        outputs |= {f"cells{stride}": found, f"points{stride}": points}
+    return keras.Model(x, outputs)
 
 
 def calibration(scenes: Sequence[Labelled], portraits: Sequence[Labelled]) -> Iterator[Floats]:

@@ -122,9 +122,9 @@ class Sampler:
         rng, (width, height) = self.rng, self.size
         canvas = np.full((height, width, 3), LETTERBOX_LUMA, np.uint8)
         kind = rng.random()
-        if kind < 0.62:
+        if kind < 0.68:
             parts = [self._scene(canvas)]
-        elif kind < 0.80:
+        elif kind < 0.81:
             parts = self._mosaic(canvas)
         elif kind < 0.91 and self.portraits:
             parts = [self._portrait(canvas)]
@@ -132,9 +132,9 @@ class Sampler:
             parts = []
             self._without_faces(canvas, kind)
         faces = together(parts)
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             canvas, faces = _turn(canvas, faces, rng)
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             occlude(canvas, faces.boxes[~faces.ignore], rng)
         canvas = photometric(canvas, rng)
         if rng.random() < 0.5:
@@ -152,8 +152,8 @@ class Sampler:
         height, width = view.shape[:2]
         fit = min(width / scene.bgr.shape[1], height / scene.bgr.shape[0])
         usable = np.flatnonzero(~scene.faces.ignore)
-        if rng.random() < 0.4 or not len(usable):
-            return _place(view, scene, fit * rng.uniform(0.8, 1.15), rng, None)
+        if rng.random() < 0.5 or not len(usable):
+            return _place(view, scene, fit * rng.uniform(0.85, 1.1), rng, None)
         face = scene.faces.boxes[rng.choice(usable)]
         wanted = np.exp(rng.uniform(np.log(8), np.log(0.9 * height)))
         factor = float(np.clip(wanted / (face[3] - face[1]), 0.6 * fit, max(2.5, fit)))

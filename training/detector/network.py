@@ -7,9 +7,9 @@ The net is YuNet-n (Wu, Peng and Yu: YuNet, a tiny millisecond-level face detect
 Apache-2.0) layer for layer, so that its published weights fit: pairs of a pointwise and a depthwise convolution and a
 top-down pyramid over strides 8, 16 and 32. What differs costs time otherwise. The input is 320x240, not a multiple of
 32: the last level has the row that pooling leaves over. A stride of 2 pads behind the picture only, as TFLite does
-without a further operator. The pyramid enlarges bilinearly, which XNNPACK knows. Each stride's output is one dense 3x3
-convolution, the product of YuNet's pointwise and depthwise pair, and the two logits of a cell, face and quality, are
-one, their mean.
+without a further operator. Each stride's output is a dense 3x3 convolution, the product of YuNet's pointwise and
+depthwise pair, and the two logits of a cell, face and quality, are one, their mean. And landmarks have a pair of layers
+of their own before them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from torch import Tensor, nn
 STRIDES = (8, 16, 32)
 INPUT_HEIGHT, INPUT_WIDTH = 240, 320
 STEM, WIDTH = 16, 64  # channels up to stride 4, and from there on
-OUTPUTS = 15  # channels: logit, box (4), points (10)
-LOGIT_UNIT = 4.0  # the first channel times this is the logit: all channels then have about the same range
+OUTPUTS = {"cells": 5, "points": 10}  # channels of each stride: logit and box; landmarks
+LOGIT_UNIT = 4.0  # the first channel times this is the logit: the five then have about the same range
 
 
 class Ops(Protocol):
@@ -56,12 +56,12 @@ def _pair(ops: Ops, name: str, x: Any, out: int) -> Any:
     return ops.conv(f"{name}_dw", x, out, 3, depthwise=True)
 
 
-def describe(ops: Ops, x: Any) -> list[Any]:
-    """Walk the net over x, B, G, R (n, 240, 320, 3) as 0 to 255; return for each stride (n, h, w, 15).
+def describe(ops: Ops, x: Any) -> list[tuple[Any, Any]]:
+    """Walk the net over x, B, G, R (n, 240, 320, 3) as 0 to 255; return for each stride (n, h, w, 5) and (n, h, w, 10).
 
-    Of each cell: its logit divided by LOGIT_UNIT; the centre's distance from the cell's upper left corner in strides
-    and the logarithm of the box's width and height in strides (4); x and y, in strides from the same corner, of the
-    right eye, left eye, nose, and the mouth's right and left corner (10).
+    Of each cell: its logit divided by LOGIT_UNIT, the centre's distance from the cell's upper left corner in strides,
+    and the logarithm of the box's width and height in strides; then x and y, in strides from the same corner, of the
+    right eye, left eye, nose, and the mouth's right and left corner.
     """
     x = ops.halve(_pair(ops, "body2", ops.conv("stem", x, STEM, 3, 2), STEM))
     x = _pair(ops, "body4_a", x, STEM)
@@ -76,10 +76,12 @@ def describe(ops: Ops, x: Any) -> list[Any]:
     for i in (2, 1, 0):
         merged = levels[i] if i == 2 else ops.add(levels[i], ops.enlarge(levels[i + 1], levels[i]))
         levels[i] = _pair(ops, f"neck{STRIDES[i]}", merged, WIDTH)
-    heads = [_pair(ops, f"head{stride}", level, WIDTH) for stride, level in zip(STRIDES, levels, strict=True)]
-    return [
-        ops.conv(f"cells{stride}", head, OUTPUTS, 3, act=False) for stride, head in zip(STRIDES, heads, strict=True)
-    ]
+    return [_outputs(ops, stride, level) for stride, level in zip(STRIDES, levels, strict=True)]
+
+
+def _outputs(ops: Ops, stride: int, x: Any) -> tuple[Any, Any]:
+    found = ops.conv(f"cells{stride}", _pair(ops, f"head{stride}", x, WIDTH), OUTPUTS["cells"], act=False)
+    return found, ops.conv(f"points{stride}", _pair(ops, f"mark{stride}", x, WIDTH), OUTPUTS["points"], act=False)
 
 
 class ConvUnit(nn.Module):
@@ -127,7 +129,7 @@ class TorchOps:
 
     def enlarge(self, x: Tensor, like: Tensor) -> Tensor:
         height, width = like.shape[2:]
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[:, :, :height, :width]
+        return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, :height, :width]
 
 
 class FaceNet(nn.Module):
@@ -143,7 +145,7 @@ class FaceNet(nn.Module):
         self.train()
 
     def forward(self, x: Tensor) -> Tensor:
-        levels = describe(self._ops, x)
+        levels = [torch.cat(maps, 1) for maps in describe(self._ops, x)]
         rows = torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in levels], 1).float()
         return torch.cat([rows[..., :1] * LOGIT_UNIT, rows[..., 1:]], -1)
 
@@ -186,8 +188,6 @@ class CountOps:
         return x
 
     def enlarge(self, x: Any, like: Any) -> Any:
-        h, w, c = like.shape
-        self.macs += 4 * h * w * c
         return like
 
 

@@ -83,9 +83,8 @@ def tflite_predictor(path: Path, min_score: float = 0.02) -> Predict:
         plain = network.input.dtype == np.float32
         inputs: Array = canvas[None].astype(np.float32) if plain else (canvas[None] ^ 0x80).view(np.int8)
         (values,) = network.run(inputs).values()
-        rows = values.reshape(-1, 15).copy()
-        rows[:, 0] *= LOGIT_UNIT
-        return finish(rows, grid, min_score)
+        found, points = values.ravel()[: 5 * len(grid)].reshape(-1, 5), values.ravel()[5 * len(grid) :].reshape(-1, 10)
+        return finish(np.concatenate([found[:, :1] * LOGIT_UNIT, found[:, 1:], points], 1), grid, min_score)
 
     return predict
 

@@ -31,6 +31,7 @@ from training.detector.yunet import published
 
 WEIGHTS = (1.0, 2.0, 5.0)  # of score, box and points
 LOSSES = ("score_loss", "box_loss", "points_loss")
+HEADS = ("head", "mark", "cells", "points")  # the layers that --heads-only trains
 CURVES = (LOSSES, ("ap_15", "ap_8", "ap_4"))
 
 
@@ -40,6 +41,7 @@ class Options:
     batch: int = 16
     rate: float = 8e-5
     weight_decay: float = 0.01
+    heads_only: bool = False
     seed: int = 1
     device: str = "cpu"
     evaluate_every_s: float = 900.0
@@ -56,6 +58,8 @@ class Trainer:
         if start is not None:
             self.model.load_state_dict(start)
         self.average = Average(self.model)
+        for name, layer in self.model.layers.items():
+            layer.requires_grad_(not options.heads_only or name.startswith(HEADS))
         self.optimizer = optimizer_of(self.model, options.rate, options.weight_decay)
         self.loss = DetectionLoss(INPUT_HEIGHT, INPUT_WIDTH)
         self.step, self.used_s = 0, 0.0
@@ -153,13 +157,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=Options.rate)
+    parser.add_argument("--heads-only", action="store_true", help="leave the layers before the heads as they are")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    options = Options(args.minutes, rate=args.rate)
+    options = Options(args.minutes, rate=args.rate, heads_only=args.heads_only)
     start = None
     if args.smoke:
         scenes, portraits, empty, held = made_up(8, 0), made_up(4, 1), [], made_up(2, 2)

@@ -52,13 +52,15 @@ def published(path: Path) -> dict[str, Tensor]:
     layers = {"stem": every[0]}
     for place, name in enumerate(_PAIRS):
         layers[f"{name}_pw"], layers[f"{name}_dw"] = own[2 * place], own[2 * place + 1]
+    for stride in STRIDES:
+        layers |= {f"mark{stride}_{part}": layers[f"head{stride}_{part}"] for part in ("pw", "dw")}
     dense = [_dense(heads[i], heads[i + 1]) for i in range(0, len(heads), 2)]
     for i, stride in enumerate(STRIDES):
         face, box, quality, points = (dense[kind * len(STRIDES) + i] for kind in range(len(_HEADS)))
-        weight = torch.cat([(face[0] + quality[0]) / 2 / LOGIT_UNIT, box[0], points[0]])
-        shift = torch.tensor([1.0, 1.0, 0.0, 0.0] + [1.0] * 10) / stride
-        bias = torch.cat([(face[1] + quality[1]) / 2 / LOGIT_UNIT, torch.cat([box[1], points[1]]) + shift])
-        layers[f"cells{stride}"] = weight, bias
+        logit = [(a + b) / 2 / LOGIT_UNIT for a, b in zip(face, quality, strict=True)]
+        shift = torch.tensor([1.0, 1.0, 0.0, 0.0]) / stride
+        layers[f"cells{stride}"] = torch.cat([logit[0], box[0]]), torch.cat([logit[1], box[1] + shift])
+        layers[f"points{stride}"] = points[0], points[1] + 1 / stride
     return {
         f"layers.{name}.conv.{part}": value
         for name, pair in layers.items()

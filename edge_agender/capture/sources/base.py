@@ -15,7 +15,7 @@ from edge_agender.capture.sources.view import View
 from edge_agender.config.settings import SourceConfig
 from edge_agender.imaging.frame import Deferred, Frame, Picture
 from edge_agender.imaging.geometry import TYPICAL_HFOV_DEG, focal_px
-from edge_agender.imaging.preprocess import FULL_RANGE, resize, size_within, small_luma, to_bgr
+from edge_agender.imaging.preprocess import FULL_RANGE, luma_of, resize, size_within, small_picture, to_bgr
 
 
 class Source(Protocol):
@@ -139,8 +139,10 @@ class Framer:
         """Return the Frame of a grey, B, G, R or B, G, R, A picture that nobody else uses; releasing it wipes `raw`."""
         turned = self._view.apply(raw)
         full = to_bgr(turned)
-        small = small_luma(full, self._small_size)
-        return self._framed(captured_s, small, full, _wipe(raw, turned, full, small), raw.shape[1])
+        small_bgr = small_picture(full, self._small_size)
+        small = luma_of(small_bgr)
+        wipe = _wipe(raw, turned, full, small_bgr, small)
+        return self._framed(captured_s, small, full, wipe, raw.shape[1], small_bgr)
 
     def frame_of(self, decoded: Decoded, captured_s: float) -> Frame:
         """Return the Frame of a picture that is still as it was decoded; releasing it wipes what was made of it."""
@@ -158,19 +160,28 @@ class Framer:
 
         luma, size_px = decoded.luma(), self._view.size_px(decoded.size_px)
         full: Picture | Deferred = Deferred(size_px, make)
+        small_bgr = None
         if luma is None:
             full = make()
-            small = small_luma(full, self._small_size)
+            small_bgr = small_picture(full, self._small_size)
+            small = luma_of(small_bgr)
+            made.append(small_bgr)
         else:
             small = self._small(*luma, size_px)
-        return self._framed(captured_s, small, full, wipe, decoded.size_px[0])
+        return self._framed(captured_s, small, full, wipe, decoded.size_px[0], small_bgr)
 
     def _framed(
-        self, captured_s: float, small: Picture, full: Picture | Deferred, wipe: Callable[[], None], raw_width_px: int
+        self,
+        captured_s: float,
+        small: Picture,
+        full: Picture | Deferred,
+        wipe: Callable[[], None],
+        raw_width_px: int,
+        small_bgr: Picture | None = None,
     ) -> Frame:
         # Neither a cut nor a turn changes it: the raw picture is as wide as the lens shows.
         focal = focal_px(raw_width_px, TYPICAL_HFOV_DEG)
-        frame = Frame(self._sequence, captured_s, time.time(), small, full, wipe, focal)
+        frame = Frame(self._sequence, captured_s, time.time(), small, full, wipe, focal, small_bgr)
         self._sequence += 1
         return frame
 

@@ -1,7 +1,8 @@
 """A Raspberry Pi's camera through picamera2: two streams of one sensor, scaled by its ISP.
 
-`lores` is YUV 4:2:0, of which the luma plane is passed on as it lies in the camera's buffer; `main` is B, G, R, from
-which faces are cut. A frame holds its request, so few are out at a time: the camera stalls when none is left to fill.
+`lores` is YUV 4:2:0, of which the luma plane is passed on as it lies in the camera's buffer, and in colour as a copy;
+`main` is B, G, R, from which faces are cut. A frame holds its request, so few are out at a time: the camera stalls when
+none is left to fill.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from edge_agender.capture.sources.base import BaseSource
@@ -164,18 +166,28 @@ class PicameraSource(BaseSource):
         maps = [MappedArray(request, name) for name in ("main", "lores")]
         raw, yuv = (each.__enter__().array for each in maps)
         width, height = self._lores_px
-        luma = np.asarray(yuv[:height, :width], np.uint8)
+        luma, bgr = np.asarray(yuv[:height, :width], np.uint8), lores_bgr(yuv, width)
         frame = Frame(
             self._sequence,
             captured_s,
             time.time() - (taken_s - captured_s),
             self._view.apply(luma),
             self._view.apply(raw),
-            _releaser(request, maps, [raw, yuv]),
+            _releaser(request, maps, [raw, yuv, bgr]),
             picture_focal_px(self._camera.camera_properties, metadata.get("ScalerCrop"), raw.shape[1]),
+            self._view.apply(bgr),
         )
         self._sequence += 1
         return frame
+
+
+def lores_bgr(yuv: Picture, width: int) -> Picture:
+    """Return a YUV 4:2:0 picture (h * 3 // 2, stride) as B, G, R (h, width, 3): BT.601, the range of video.
+
+    With padding: a row of stride bytes holds two rows of half a stride of a colour plane, so the stride is the width
+    that OpenCV is to work with.
+    """
+    return np.asarray(cv2.cvtColor(yuv, cv2.COLOR_YUV2BGR_I420)[:, :width], np.uint8)
 
 
 def sensor_time_s(timestamp_ns: int | None, now_s: float) -> float:

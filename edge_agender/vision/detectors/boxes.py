@@ -11,30 +11,43 @@ import cv2
 from edge_agender.config.settings import DetectorConfig
 from edge_agender.imaging.frame import Frame
 from edge_agender.imaging.geometry import Box, clip
-from edge_agender.vision.faces import Detection
+from edge_agender.vision.faces import Detection, Landmarks
 
 # Candidates that are compared, best first, so that noise cannot make one frame quadratically dear.
 MOST_CANDIDATES = 300
 
 
 def to_detections(
-    boxes: Sequence[Sequence[float]], scores: Sequence[float], config: DetectorConfig, frame: Frame
+    boxes: Sequence[Sequence[float]],
+    scores: Sequence[float],
+    config: DetectorConfig,
+    frame: Frame,
+    points: Sequence[Sequence[Sequence[float]]] = (),
 ) -> list[Detection]:
     """Return the boxes, corners in pixels of frame.full, that stand: finite, inside, tall enough, not doubled.
 
-    `min_face_px` is the least height, in pixels of frame.full, of what the picture shows of a face. Plain numbers: for
-    the few boxes of a frame, arrays would cost more than the arithmetic.
+    `min_face_px` is the least height, in pixels of frame.full, of what the picture shows of a face. `points` has five
+    landmarks a box, in the same pixels, or nothing at all. Plain numbers: for the few boxes of a frame, arrays would
+    cost more than the arithmetic.
     """
     if not math.isfinite(sum(map(sum, boxes)) + sum(scores)):
         finite = [math.isfinite(sum(box) + score) for box, score in zip(boxes, scores, strict=True)]
         boxes, scores = list(compress(boxes, finite)), list(compress(scores, finite))
+        points = list(compress(points, finite))
     width, height = frame.size_px
     found = []
     for place in suppress(boxes, scores, config.nms_iou):
         box = clip(Box(*boxes[place]), width, height)
         if box is not None and box.height >= config.min_face_px:
-            found.append(Detection(box, min(scores[place], 1.0)))
+            found.append(Detection(box, min(scores[place], 1.0), _landmarks(points[place]) if points else None))
     return found
+
+
+def _landmarks(points: Sequence[Sequence[float]]) -> Landmarks | None:
+    """Return five finite points; None for others."""
+    if not math.isfinite(sum(map(sum, points))):
+        return None
+    return Landmarks(*((x, y) for x, y in points))
 
 
 def suppress(

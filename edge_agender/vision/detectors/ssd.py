@@ -1,16 +1,15 @@
-"""Our own single-shot detector: int8 TFLite over luma; boxes are decoded for the few cells that pass the threshold."""
+"""Single-shot detectors in TFLite; boxes and landmarks are decoded for the few cells that pass the threshold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from edge_agender.config.settings import DETECTOR_MODELS, DetectorConfig
 from edge_agender.errors import ModelError
-from edge_agender.imaging.frame import Array, Frame
-from edge_agender.imaging.preprocess import letterbox, wipe
+from edge_agender.imaging.frame import Array, Frame, Picture
+from edge_agender.imaging.preprocess import letterbox, small_picture, wipe
 from edge_agender.inference.network import encoder, open_tflite
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.vision import decode
@@ -18,26 +17,30 @@ from edge_agender.vision.detectors.boxes import to_detections
 from edge_agender.vision.faces import Detection
 
 DEFAULT_MODEL = DETECTOR_MODELS["ssd"]
+_NUMBERS = {"distances": 5, "landmarks": 15}  # a cell
+# For each cell that passed: a score, a box's corners and, where the network has them, landmarks (n, 5, 2).
+_Found = tuple[Array, Array, Array | None]
 
 
 class SsdDetector:
-    """A detector of TFLite whose manifest entry says `decode: distances`."""
+    """A detector of TFLite whose manifest entry says `decode: distances` or `decode: landmarks`."""
 
     def __init__(self, config: DetectorConfig, spec: ModelSpec) -> None:
-        if spec.detection is None or spec.detection.decode != "distances" or spec.networks[0].runtime != "tflite":
+        detection = spec.detection
+        if detection is None or detection.decode not in _NUMBERS or spec.networks[0].runtime != "tflite":
             raise ModelError(f"{spec.name} is no TFLite face detector: leave detector.model empty for {DEFAULT_MODEL}")
-        if spec.input.colour != "grey" or not spec.input.fixed_scale:
-            raise ModelError(f"{spec.name}: a detector's input is grey with a fixed scale")
+        if spec.input.colour == "rgb" or not spec.input.fixed_scale:
+            raise ModelError(f"{spec.name}: a detector's input is grey or B, G, R, with a fixed scale")
         self._config, self._size = config, spec.input.size
         self._network = open_tflite(spec, spec.networks[0], config.threads)
         self._encode = encoder(self._network.input, spec.input)
-        self._centres, self._steps = _cells(self._size, spec.detection.strides)
-        self._scale, self._scaled = (1.0, 1.0), (self._centres, self._steps)
-        self._check_output(spec.name)
-        threshold = spec.detection.score_threshold if config.score_threshold is None else config.score_threshold
+        self._coloured, self._marks = spec.input.colour == "bgr", detection.decode == "landmarks"
+        self._corners, self._strides = decode.cells(self._size, detection.strides)
+        self._check_output(spec.name, _NUMBERS[detection.decode])
+        threshold = detection.score_threshold if config.score_threshold is None else config.score_threshold
         limited = min(max(threshold, 1e-6), 1 - 1e-6)
-        self._logits = spec.detection.logits
-        self._least = np.float32(decode.logit(limited) if self._logits else limited)
+        self._logits, self._unit = detection.logits, detection.score_unit
+        self._least = np.float32((decode.logit(limited) if self._logits else limited) / self._unit)
 
     @property
     def busy_s(self) -> float:
@@ -46,44 +49,58 @@ class SsdDetector:
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Return the faces of a frame, boxes in pixels of frame.full and inside it, best score first."""
-        canvas, factor = letterbox(frame.small, self._size)
+        small = self._small(frame)
+        canvas, factor = letterbox(small, self._size)
         (values,) = self._network.feed(partial(self._encode, canvas)).values()
-        wipe(canvas, frame.small)
-        values, count = values.ravel(), len(self._centres)
-        cells = (values[:count] >= self._least).nonzero()[0]
-        if not cells.size:
+        source = frame.small if not self._coloured else frame.full if frame.small_bgr is None else frame.small_bgr
+        for between in (canvas, small):
+            wipe(between, source)
+        scores, boxes, points = (self._with_landmarks if self._marks else self._boxes_only)(values.ravel())
+        if not scores.size:
             return []
         # By axis: a small picture's sides are rounded, so its two scales differ a little.
-        (width, height), (small_height, small_width) = frame.size_px, frame.small.shape
-        centres, steps = self._in_pixels(width / small_width / factor, height / small_height / factor)
-        distances = values[count:].reshape(-1, 4).take(cells, axis=0)
-        boxes = centres.take(cells, axis=0) + distances * steps.take(cells, axis=0)
-        scores = values.take(cells).tolist()
-        if self._logits:
-            scores = [decode.sigmoid(score) for score in scores]
-        return to_detections(boxes.tolist(), scores, self._config, frame)
+        (width, height), (small_height, small_width) = frame.size_px, small.shape[:2]
+        scale = np.array((width / small_width / factor, height / small_height / factor), np.float32)
+        said = (scores * self._unit).tolist()
+        return to_detections(
+            (boxes * np.tile(scale, 2)).tolist(),
+            [decode.sigmoid(score) for score in said] if self._logits else said,
+            self._config,
+            frame,
+            () if points is None else (points * scale).tolist(),
+        )
 
-    def _in_pixels(self, x: float, y: float) -> tuple[Array, Array]:
-        """Return centres and steps in pixels, of which one of the network's is x by y: the same for every picture."""
-        if self._scale != (x, y):
-            self._scale = (x, y)
-            self._scaled = (
-                self._centres * np.array([x, y, x, y], np.float32),
-                self._steps * np.array([x, y, x, y], np.float32),
-            )
-        return self._scaled
+    def _small(self, frame: Frame) -> Picture:
+        """Return the small picture in the network's colours."""
+        if not self._coloured:
+            return frame.small
+        return small_picture(frame.full, self._size) if frame.small_bgr is None else frame.small_bgr
 
-    def _check_output(self, name: str) -> None:
+    def _boxes_only(self, values: Array) -> _Found:
+        """Return what `distances` says, in network pixels."""
+        count = len(self._corners)
+        which = (values[:count] >= self._least).nonzero()[0]
+        corners, strides = self._corners.take(which, axis=0), self._strides.take(which, axis=0)
+        distances = values[count:].reshape(-1, 4).take(which, axis=0) * strides
+        centres = corners + strides / 2
+        boxes = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
+        return values.take(which), boxes, None
+
+    def _with_landmarks(self, values: Array) -> _Found:
+        """Return what `landmarks` says, in network pixels."""
+        rows = values[: 5 * len(self._corners)].reshape(-1, 5)
+        which = (rows[:, 0] >= self._least).nonzero()[0]
+        rows, strides = rows.take(which, axis=0), self._strides.take(which, axis=0)
+        corners = self._corners.take(which, axis=0)
+        centres, half = corners + rows[:, 1:3] * strides, np.exp(rows[:, 3:]) * (strides / 2)
+        away = values[5 * len(self._corners) :].reshape(-1, 5, 2).take(which, axis=0)
+        points = corners[:, None] + away * strides[:, None]
+        return rows[:, 0], np.concatenate([centres - half, centres + half], axis=1), points
+
+    def _check_output(self, name: str, each: int) -> None:
         shapes = {output: tensor.shape for output, tensor in self._network.outputs.items()}
-        numbers = 5 * len(self._centres)
+        numbers = each * len(self._corners)
         if [np.prod(shape) for shape in shapes.values()] != [numbers] or any(
             tensor.quantized for tensor in self._network.outputs.values()
         ):
-            raise ModelError(f"{name}: its outputs are {shapes}, expected one of {numbers} floats, five a cell")
-
-
-def _cells(size: tuple[int, int], strides: Sequence[int]) -> tuple[Array, Array]:
-    """Return decode.cells of every stride of a network of that size, one after the other."""
-    parts = [decode.cells(-(-size[0] // stride), -(-size[1] // stride), stride) for stride in strides]
-    centres, steps = zip(*parts, strict=True)
-    return np.concatenate(centres).astype(np.float32), np.concatenate(steps).astype(np.float32)
+            raise ModelError(f"{name}: its outputs are {shapes}, expected one of {numbers} floats, {each} a cell")

@@ -4,10 +4,12 @@ import builtins
 import threading
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from edge_agender.capture.sources import open_source
-from edge_agender.capture.sources.picamera import _controls, picture_focal_px, sensor_time_s
+from edge_agender.capture.sources.picamera import _controls, lores_bgr, picture_focal_px, sensor_time_s
 from edge_agender.config.settings import Picamera2Config, SourceConfig
 from edge_agender.errors import CameraError
 from edge_agender.imaging.geometry import angle_deg
@@ -38,6 +40,18 @@ def test_what_is_missing_is_said_with_its_remedy(monkeypatch: pytest.MonkeyPatch
 )
 def test_options_become_controls(options: dict[str, Any], controls: dict[str, Any]) -> None:
     assert _controls(Picamera2Config.model_validate(options)) == controls
+
+
+@pytest.mark.parametrize(("width", "stride"), [(320, 320), (320, 384), (312, 320)])
+def test_the_small_streams_colours_are_read_whatever_its_stride(width: int, stride: int) -> None:
+    ramp = np.linspace(40, 200, stride, dtype=np.uint8)
+    rows = np.linspace(30, 220, 240, dtype=np.uint8)[:, None]
+    shown = np.dstack(np.broadcast_arrays(ramp[None], rows, np.uint8(90)))
+    yuv = np.asarray(cv2.cvtColor(shown, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    read = lores_bgr(yuv, width)
+    assert read.shape == (240, width, 3)
+    assert np.abs(read.astype(int) - shown[:, :width]).max() <= 6
+    assert np.abs(read[..., 0].astype(int) - read[..., 2]).max() > 80
 
 
 def test_a_time_stamp_that_makes_no_sense_is_now() -> None:
