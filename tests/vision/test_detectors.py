@@ -175,6 +175,16 @@ def test_an_estimator_is_no_detector():
         configured_detector(DetectorConfig(model="agender-ssrnet"))
 
 
+def test_a_face_that_several_cells_see_lies_where_they_see_it_on_average():
+    boxes = [[100.0, 100, 200, 200], [110.0, 100, 210, 200], [400.0, 100, 500, 200]]
+    points = [[[float(box[0]) + 30, 140.0]] * 5 for box in boxes]
+    both, other = to_detections(boxes, [0.6, 0.3, 0.5], DetectorConfig(), frame_of(bright()), points)
+    assert both.score == 0.6
+    assert both.box == pytest.approx((100 + 10 / 3, 100, 200 + 10 / 3, 200))
+    assert both.landmarks.nose == pytest.approx((130 + 10 / 3, 140))
+    assert other.box == (400, 100, 500, 200)
+
+
 def test_numbers_that_are_none_are_no_face():
     boxes = np.array(
         [[10, 10, 60, 60], [np.nan, 0, 50, 50], [-np.inf, 0, np.inf, 50], [900, 900, 950, 950], [30, 30, 20, 9]]

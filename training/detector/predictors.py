@@ -11,6 +11,7 @@ import numpy as np
 from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.preprocess import LETTERBOX_LUMA, resize
 from edge_agender.inference.tflite import Network
+from edge_agender.vision.detectors.boxes import blended
 from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, LOGIT_UNIT, STRIDES, cells
 
 Found = tuple[Array, Array, Array]  # scores (n,), best first; corners (n, 4); points (n, 5, 2)
@@ -51,11 +52,14 @@ def suppress(scores: Array, boxes: Array, max_iou: float = 0.45) -> Array:
 
 
 def finish(rows: Array, grid: Array, min_score: float) -> Found:
-    """Decode, suppress and clip to the canvas."""
+    """Decode, suppress, blend and clip to the canvas, as the detector does at run time."""
     scores, boxes, points = decode(rows, grid, min_score)
     kept = suppress(scores, boxes)
     limit = [INPUT_WIDTH, INPUT_HEIGHT] * 2
-    return scores[kept], np.clip(boxes[kept], 0, limit), points[kept]
+    if not len(kept):
+        return scores[kept], boxes[kept], points[kept]
+    means, marks = (np.array(each) for each in blended(boxes.tolist(), scores.tolist(), points.tolist(), kept.tolist()))
+    return scores[kept], np.clip(means, 0, limit), marks
 
 
 def torch_predictor(model: object, min_score: float = 0.02) -> Predict:
