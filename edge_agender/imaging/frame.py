@@ -89,4 +89,5 @@ class Frame:
             self._full,
             self.release if release is None else release,
             self.focal_px,
+            self.small_bgr,
         )
