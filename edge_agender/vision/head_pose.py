@@ -38,11 +38,11 @@ class HeadPose(NamedTuple):
 
     @property
     def frontal(self) -> float:
-        """How far the head points this way: 1 straight into the camera, 0.42 36 degrees aside, 0 from 62 on.
+        """How far the head points this way: 1 straight into the camera, 0.42 33 degrees aside, 0 from 57 on.
 
         The farther of yaw and pitch counts; pitch, being less certain, a little less.
         """
-        return max(1.0 - max(abs(self.yaw_deg), 0.9 * abs(self.pitch_deg)) / 62.0, 0.0)
+        return max(1.0 - max(abs(self.yaw_deg), 0.9 * abs(self.pitch_deg)) / 57.0, 0.0)
 
 
 def head_pose(points: Sequence[tuple[float, float]]) -> HeadPose | None:

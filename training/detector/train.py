@@ -158,6 +158,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=Options.rate)
     parser.add_argument("--heads-only", action="store_true", help="leave the layers before the heads as they are")
+    parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint instead")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args(argv)
@@ -170,7 +171,7 @@ def main(argv: list[str] | None = None) -> None:
         scenes, portraits, empty, held = made_up(8, 0), made_up(4, 1), [], made_up(2, 2)
         options = Options(args.minutes, batch=4)
     else:
-        start = published(args.yunet)
+        start = torch.load(args.start, weights_only=False)["average"] if args.start else published(args.yunet)
         rows = read_labels(args.labels)
         held = load(args.data, [row for row in rows if row["kind"] == "scene" and held_out(str(row["path"]))])
         scenes = load(args.data, [row for row in rows if row["kind"] == "scene" and not held_out(str(row["path"]))])
