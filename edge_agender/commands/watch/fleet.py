@@ -16,7 +16,14 @@ MAX_PAYLOAD_BYTES = 65536
 MAX_ALARMS = 8
 RATE_OVER_S = 5.0
 STATES = ("online", "stopped", "offline")
-KINDS = ("status", "enabled", "health", "window", "frame")
+KINDS = ("status", "enabled", "health", "window", "frame", "demographics")
+GENDERS = ("female", "male", "unknown")
+# What a table of gender and age may hold at most: a stranger's message must not fill memory or screen.
+MAX_CELLS = 400
+# A camera that does not deliver, as status says it; "off" has a reason of its own.
+NO_CAMERA = ("missing", "starting", "frozen")
+
+Cells = dict[tuple[str, str], int]
 
 
 @dataclass(slots=True)
@@ -25,6 +32,19 @@ class LastWindow:
     viewers: int
     opportunities: int
     conversion: float | None
+    engaged: int | None = None
+    attention_s: float | None = None
+
+
+@dataclass(slots=True)
+class LastPeriod:
+    """The last published table: viewers and one standard deviation by gender and age band."""
+
+    start: str
+    viewers: int
+    withheld: int
+    cells: Cells
+    sds: dict[tuple[str, str], float]
 
 
 @dataclass(slots=True)
@@ -34,12 +54,15 @@ class DeviceState:
     name: str
     state: str | None = None
     off_reason: str | None = None
+    source: str | None = None
     now: int | None = None
+    now_cells: Cells = field(default_factory=dict)
     fps: float | None = None
     lag_s: float | None = None
     temperature_c: float | None = None
     throttled: bool = False
     window: LastWindow | None = None
+    period: LastPeriod | None = None
     alarms: tuple[str, ...] = ()
     _frames_s: deque[float] = field(default_factory=lambda: deque(maxlen=256))
 
@@ -48,6 +71,8 @@ class DeviceState:
         """State in a word: what its status says, or why an online device does not measure."""
         if self.state == "online" and self.off_reason:
             return f"off ({self.off_reason})"
+        if self.state == "online" and self.source in NO_CAMERA:
+            return f"camera {self.source}"
         return self.state or "?"
 
     def frame_rate_hz(self, now_s: float) -> float | None:
@@ -64,8 +89,23 @@ class DeviceState:
             "device": self.name,
             "state": self.measuring,
             "now": self.now,
+            "now_cells": _plain(self.now_cells),
             "fps": None if rate_hz is None else round(rate_hz, 1),
-            "window": window and {"start": window.start, "viewers": window.viewers, "conversion": window.conversion},
+            "window": window
+            and {
+                "start": window.start,
+                "viewers": window.viewers,
+                "conversion": window.conversion,
+                "engaged": window.engaged,
+                "attention_s": window.attention_s,
+            },
+            "demographics": self.period
+            and {
+                "start": self.period.start,
+                "viewers": self.period.viewers,
+                "withheld": self.period.withheld,
+                "cells": _plain(self.period.cells),
+            },
             "lag_s": None if self.lag_s is None else round(self.lag_s, 3),
             "temperature_c": self.temperature_c,
             "throttled": self.throttled,
@@ -75,7 +115,8 @@ class DeviceState:
     def change_key(self) -> tuple[object, ...]:
         """What makes a change worth a line on a pipe; figures that flicker are not in it."""
         window = self.window and (self.window.start, self.window.viewers)
-        return (self.measuring, self.now, window, self.alarms)
+        period = self.period and self.period.start
+        return (self.measuring, self.now, tuple(sorted(self.now_cells.items())), window, period, self.alarms)
 
 
 class Fleet:
@@ -111,16 +152,18 @@ class Fleet:
     def _status(self, device: DeviceState, payload: dict[str, Any], _now_s: float) -> None:
         state = payload.get("state")
         device.state = state if isinstance(state, str) and state in STATES else None
+        source = payload.get("source")
+        device.source = clean(source, 20) if isinstance(source, str) else None
         if device.state != "online":
             device.now = device.fps = device.lag_s = device.temperature_c = None
-            device.throttled, device.alarms = False, ()
+            device.throttled, device.alarms, device.now_cells = False, (), {}
 
     def _enabled(self, device: DeviceState, payload: dict[str, Any], _now_s: float) -> None:
         reason = payload.get("reason")
         off = payload.get("measuring") is False
         device.off_reason = (clean(reason, 20) if isinstance(reason, str) else "?") if off else None
         if off:
-            device.now = None
+            device.now, device.now_cells = None, {}
 
     def _health(self, device: DeviceState, payload: dict[str, Any], _now_s: float) -> None:
         device.fps = _number(payload.get("fps"))
@@ -138,14 +181,55 @@ class Fleet:
         if device.window is not None and clean(start, 30) < device.window.start:
             return
         opportunities = _count(payload.get("opportunities_to_see")) or 0
-        device.window = LastWindow(clean(start, 30), viewers, opportunities, _number(payload.get("conversion")))
+        looks = payload.get("attention")
+        looks = looks if isinstance(looks, dict) else {}
+        device.window = LastWindow(
+            clean(start, 30),
+            viewers,
+            opportunities,
+            _number(payload.get("conversion")),
+            _count(payload.get("engaged")),
+            _number(looks.get("mean_s")),
+        )
+
+    def _demographics(self, device: DeviceState, payload: dict[str, Any], _now_s: float) -> None:
+        start, viewers = payload.get("start"), _count(payload.get("viewers"))
+        if not isinstance(start, str) or viewers is None:
+            return
+        if device.period is not None and clean(start, 30) < device.period.start:
+            return
+        cells, sds = _cells(payload.get("cells"), "viewers")
+        device.period = LastPeriod(clean(start, 30), viewers, _count(payload.get("withheld")) or 0, cells, sds)
 
     def _frame(self, device: DeviceState, payload: dict[str, Any], now_s: float) -> None:
         audience = payload.get("audience")
         if payload.get("historical") is True or not isinstance(audience, dict):
             return
         device.now = _count(audience.get("count"))
+        device.now_cells = _cells(audience.get("cells"), "count")[0]
         device._frames_s.append(now_s)
+
+
+def _cells(rows: object, count: str) -> tuple[Cells, dict[tuple[str, str], float]]:
+    """Return counts and standard deviations by gender and age band, contents together, of a list in a message."""
+    cells: Cells = {}
+    sds: dict[tuple[str, str], float] = {}
+    for row in rows[:MAX_CELLS] if isinstance(rows, list) else ():
+        if not isinstance(row, dict) or row.get("gender") not in GENDERS or not isinstance(row.get("age_band"), str):
+            continue
+        key, many = (row["gender"], clean(row["age_band"], 10)), _count(row.get(count)) or 0
+        cells[key] = cells.get(key, 0) + many
+        sds[key] = math.hypot(sds.get(key, 0.0), _number(row.get("sd")) or 0.0)
+    return cells, sds
+
+
+def _plain(cells: Cells) -> dict[str, dict[str, int]]:
+    """Return the cells that are not empty as gender -> age band -> count."""
+    plain: dict[str, dict[str, int]] = {}
+    for (gender, band), count in sorted(cells.items()):
+        if count:
+            plain.setdefault(gender, {})[band] = count
+    return plain
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:

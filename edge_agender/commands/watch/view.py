@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from edge_agender.commands.terminal import fit, paint, width
+from edge_agender.commands.watch.detail import detail, shares, who
 from edge_agender.commands.watch.fleet import DeviceState
 
 # What a narrow terminal goes without, first to last; device, state and now are always shown.
-DROPPED_FIRST = ("lag", "temp", "fps", "window", "alarms")
-HEADS = {"device": "DEVICE", "state": "STATE", "now": "NOW", "fps": "FPS", "window": "LAST WINDOW",
-         "lag": "LAG", "temp": "TEMP", "alarms": "ALARMS"}  # fmt: skip
-LEAST_ALARMS_WIDTH = 12
+DROPPED_FIRST = ("lag", "temp", "fps", "table", "who", "window", "alarms")
+HEADS = {"device": "DEVICE", "state": "STATE", "now": "NOW", "who": "WHO", "window": "LAST WINDOW",
+         "table": "LAST TABLE", "fps": "FPS", "lag": "LAG", "temp": "TEMP", "alarms": "ALARMS"}  # fmt: skip
+LEAST_ALARMS_WIDTH, MOST_WHO = 12, 24
 NOTHING_YET = "nothing heard yet: may this user read it (the broker's ACL), is mqtt.prefix right, does a device run?"
 STATE_COLOURS = {"online": "green", "offline": "red", "stopped": "yellow"}
 # A difference of clocks, not a message from the future.
@@ -39,6 +40,8 @@ def table(devices: Sequence[DeviceState], headline: str, now_s: float, screen: S
     room = max(screen.rows - len(lines) - (1 if len(rows) > screen.rows - len(lines) else 0), 0)
     for device, row in zip(devices[:room], rows, strict=False):
         lines.append(_coloured(device, row, widths, screen.colours))
+    if len(devices) == 1:
+        lines += detail(devices[0], screen.columns, screen.colours)
     if len(rows) > room:
         lines.append(fit(f"and {len(rows) - room} more: make the window taller, or name one with --device",
                          screen.columns).rstrip())  # fmt: skip
@@ -52,6 +55,8 @@ def cells(device: DeviceState, now_s: float) -> dict[str, str]:
         "device": device.name,
         "state": device.measuring + (" !" if device.alarms else ""),
         "now": _or_dash(device.now),
+        "who": fit(who(device.now_cells), MOST_WHO).rstrip() or "-",
+        "table": _table(device),
         "fps": "-" if rate_hz is None else f"{rate_hz:.1f}",
         "window": _window(device),
         "lag": _lag(device.lag_s),
@@ -90,6 +95,13 @@ def _window(device: DeviceState) -> str:
         return "-"
     share = "" if window.conversion is None else f", {window.conversion:.0%} of {window.opportunities}"
     return f"{window.start[11:16]} {window.viewers} viewers{share}"
+
+
+def _table(device: DeviceState) -> str:
+    period = device.period
+    if period is None:
+        return "-"
+    return f"{period.start[11:16]} {period.viewers}" + (f": {told}" if (told := shares(period.cells)) else "")
 
 
 def _lag(lag_s: float | None) -> str:

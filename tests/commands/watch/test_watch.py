@@ -40,6 +40,20 @@ def health(**changes: Any) -> dict[str, Any]:
     return {"fps": 15.0, "temperature_c": 52.6, "throttled": False, "alarms": [], **changes}
 
 
+def demographics(start: str, **cells: int) -> dict[str, Any]:
+    rows = [
+        {
+            "content": None,
+            "gender": key.split("_")[0],
+            "age_band": key.split("_", 1)[1].replace("_", "-"),
+            "viewers": many,
+            "sd": 3.0,
+        }
+        for key, many in cells.items()
+    ]
+    return {"start": start, "viewers": sum(cells.values()) + 2, "withheld": 2, "cells": rows}
+
+
 def hearing(*messages: tuple[str, dict[str, Any]]) -> Fleet:
     fleet = Fleet("edge-agender")
     for topic, payload in messages:
@@ -56,10 +70,36 @@ FULL = (
 )
 
 
+def test_gender_and_age_are_shown_of_now_and_of_the_last_table() -> None:
+    here = frame(3) | {"audience": {"count": 3, "cells": [
+        {"gender": "female", "age_band": "25-34", "count": 2}, {"gender": "male", "age_band": "65+", "count": 1},
+        {"gender": "dragon", "age_band": "0-12", "count": 9}, "no cell"]}}  # fmt: skip
+    told = demographics("2026-11-22T05:00:00.000Z", female_25_34=10, male_25_34=5)
+    older = demographics("2026-11-22T04:00:00.000Z", male_0_12=50)
+    fleet = hearing(("lobby/status", status()), ("lobby/frame", here), ("lobby/demographics", told),
+                    ("lobby/demographics", older))  # fmt: skip
+    (lobby,) = fleet.devices()
+    line = plain_line(lobby, NOW_S, UTC_S)
+    assert 'who="2f 25-34, 1m 65+"' in line
+    assert 'table="05:00 17: 67 % f, most 25-34"' in line
+    heard = json.loads(json_line(lobby, NOW_S, UTC_S))
+    assert heard["now_cells"] == {"female": {"25-34": 2}, "male": {"65+": 1}}
+    assert heard["demographics"]["cells"] == {"female": {"25-34": 10}, "male": {"25-34": 5}}
+    for columns in (120, 60, 30):
+        lines = table([lobby], "head", NOW_S, Screen(columns, 40, False))
+        assert max(map(len, lines)) <= columns
+        assert any(line.startswith("25-34") and "10 ± 3" in line for line in lines), columns
+
+
+def test_a_missing_camera_is_the_devices_state() -> None:
+    (lobby,) = hearing(("lobby/status", status() | {"source": "missing"})).devices()
+    assert lobby.measuring == "camera missing"
+
+
 def test_a_line_says_all_there_is() -> None:
     door, lobby = hearing(*FULL).devices()
     line = plain_line(lobby, NOW_S, UTC_S)
-    for part in ("lobby state=online now=2 fps=15.0", '"05:55 14 viewers, 74% of 19"', 'temp="53 °C"', "alarms=-"):
+    for part in ("lobby state=online now=2 who=", '"05:55 14 viewers, 74% of 19"', 'temp="53 °C"', "alarms=-"):
         assert part in line, line
     assert json.loads(json_line(door, NOW_S, UTC_S))["state"] == "offline"
 
@@ -150,8 +190,9 @@ def test_the_table_fits_any_window(columns: int, rows: int) -> None:
 
 def test_a_narrow_window_keeps_device_state_and_now_and_marks_alarms() -> None:
     fleet = hearing(*FULL[:4], ("lobby/health", health(alarms=["hot"])))
-    wide, narrow = (table(fleet.devices(), "", NOW_S, Screen(columns, 30, False)) for columns in (100, 24))
-    assert wide[1].split() == ["DEVICE", "STATE", "NOW", "FPS", "LAST", "WINDOW", "LAG", "TEMP", "ALARMS"]
+    wide, narrow = (table(fleet.devices(), "", NOW_S, Screen(columns, 30, False)) for columns in (160, 24))
+    heads = ["DEVICE", "STATE", "NOW", "WHO", "LAST", "WINDOW", "LAST", "TABLE", "FPS", "LAG", "TEMP", "ALARMS"]
+    assert wide[1].split() == heads
     assert narrow[1].split() == ["DEVICE", "STATE", "NOW"]
     assert narrow[2].split() == ["lobby", "online", "!", "2"]
 
