@@ -1,14 +1,25 @@
-"""Prints who is before every sign, windows and demographics: python subscriber.py [HOST [PORT]]. Needs paho-mqtt."""
+"""Prints who is before every sign, windows and demographics. Needs paho-mqtt.
 
+python subscriber.py [HOST] [--port N] [--user NAME --password-file FILE] [--tls] [--ca FILE]
+"""
+
+import argparse
+import contextlib
 import json
+import pathlib
 import sys
+import threading
 
 import paho.mqtt.client as mqtt
 
+SILENCE_S = 20
+TOPICS = [("edge-agender/+/frame", 0), ("edge-agender/+/window", 1), ("edge-agender/+/demographics", 1)]
+heard = threading.Event()
 seen = set()
 
 
 def on_message(client, userdata, message):
+    heard.set()
     told = json.loads(message.payload)
     # Delivered at least once: an equal device, boot_id and sequence of one kind is a copy.
     copy = (told["schema"], told["device"], told["boot_id"], told["sequence"])
@@ -26,9 +37,46 @@ def on_message(client, userdata, message):
         print(f"{told['device']}: viewers from {told['start']}: {', '.join(cells)}", flush=True)
 
 
-TOPICS = [("edge-agender/+/frame", 0), ("edge-agender/+/window", 1), ("edge-agender/+/demographics", 1)]
+def on_connect(client, userdata, flags, reason, properties):
+    if reason.is_failure:
+        sys.stderr.write(f"the broker refuses: {reason}: see --user and --password-file\n")
+        client.disconnect()
+    else:
+        client.subscribe(TOPICS)
+
+
+def on_subscribe(client, userdata, mid, reasons, properties):
+    if all(reason.is_failure for reason in reasons):
+        sys.stderr.write("the broker lets this user read nothing: allow edge-agender/# in its ACL\n")
+        client.disconnect()
+
+
+def say_silence():
+    if not heard.wait(SILENCE_S):
+        sys.stderr.write(
+            f"nothing heard for {SILENCE_S} s: does a device run, and may this user read edge-agender/#?\n"
+        )
+
+
+options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+options.add_argument("host", nargs="?", default="localhost")
+options.add_argument("--port", type=int, help="default: 1883, or 8883 with TLS")
+options.add_argument("--user")
+options.add_argument("--password-file", type=pathlib.Path, help="a file with the password alone")
+options.add_argument("--tls", action="store_true", help="with the certificate authorities of this system")
+options.add_argument("--ca", help="TLS with the certificate authority in this file")
+given = options.parse_args()
+
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-client.on_connect = lambda client, *_: client.subscribe(TOPICS)
-client.on_message = on_message
-client.connect(sys.argv[1] if len(sys.argv) > 1 else "localhost", int(sys.argv[2]) if len(sys.argv) > 2 else 1883)
-client.loop_forever()
+client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
+if given.user:
+    client.username_pw_set(given.user, given.password_file.read_text().strip() if given.password_file else None)
+if given.tls or given.ca:
+    client.tls_set(ca_certs=given.ca)
+try:
+    client.connect(given.host, given.port or (8883 if given.tls or given.ca else 1883))
+except OSError as error:
+    sys.exit(f"{given.host}: {error.strerror or error}: is the broker on, and is this its address?")
+threading.Thread(target=say_silence, daemon=True).start()
+with contextlib.suppress(KeyboardInterrupt):
+    client.loop_forever()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 # Deeper than any configuration or manifest; libyaml and Python's recursion end elsewhere on each machine.
 MAX_DEPTH = 32
 MAX_DIGITS = 40
+_QUOTED = re.compile(r"'[^'<][^']+'")
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,3 +61,39 @@ def load(text: str) -> Any:
         if depth > MAX_DEPTH:
             raise yaml.YAMLError(f"more than {MAX_DEPTH} levels deep")
     return yaml.load(text, Loader=_Loader)
+
+
+# What PyYAML says, by a part of it, and what a person can do about it. The first that fits counts.
+_WORDS = (
+    ("character '\\t'", "a tab stands here: indent with spaces"),
+    (
+        "mapping values are not allowed",
+        "no colon may stand here: quote the value, or indent this line like the one above",
+    ),
+    ("unexpected end of stream", "a quote is missing: what begins here is never closed"),
+    ("could not find expected ':'", "a colon is missing: write name: value, with a space after the colon"),
+    ("expected <block end>", "this line is not indented like the others of its section"),
+    ("expected ',' or", "a list or section in brackets is not closed, or a comma is missing"),
+    ("did not find expected", "this line is not indented like the others of its section"),
+    ("unknown escape character", "a backslash in double quotes: use single quotes"),
+    ("could not determine a constructor", "a value that begins with ! must stand in quotes"),
+    ("expected alphabetic or numeric character", "a value that begins with * or & must stand in quotes"),
+    ("cannot start any token", "a value that begins with @, % or ` must stand in quotes"),
+)
+
+
+def explain(error: Exception) -> str:
+    """Return where a text is wrong and what to do, without the text itself: it may hold a password."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        if isinstance(error, yaml.reader.ReaderError):
+            return f"character {error.position + 1} is none that text may hold: save the file as UTF-8"
+        return " ".join(str(error).split()) or type(error).__name__
+    problem = str(error.problem)
+    words = next((words for part, words in _WORDS if part in problem), None)
+    # Of something that is never closed the beginning is what must be looked at.
+    opened = words is not None and "never closed" in words and error.context_mark is not None
+    mark = error.context_mark if opened else error.problem_mark
+    assert mark is not None
+    # The parser quotes tags and anchors, and who forgets the quotes around a password makes one of it.
+    said = words or _QUOTED.sub("what is there", problem)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {said}"

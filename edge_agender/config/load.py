@@ -23,7 +23,20 @@ from edge_agender.errors import ConfigError
 MAX_BYTES = 256 * 1024
 # What an error message may repeat: words and numbers, but nothing that has a place for credentials (user:word@host).
 _PLAIN_TEXT = re.compile(r"[\w .,/+-]{0,40}")
-_QUOTED = re.compile(r"'[^'<][^']+'")
+_NOT_A_NUMBER = {"int_parsing", "float_parsing", "int_type", "float_type", "int_from_float"}
+_UNITS = {
+    "_min_s": "seconds",
+    "_us": "microseconds",
+    "_ms": "milliseconds",
+    "_s": "seconds",
+    "_h": "hours",
+    "_days": "days",
+    "_mb": "megabytes",
+    "_px": "pixels",
+    "_cm": "centimetres",
+    "_deg": "degrees",
+    "_hz": "times a second",
+}
 _IN_WORDS = {
     TOPIC: "be words with / between them, such as shop/signs: no + and #, no $ at the start, no / at either end",
     TOPIC_LEVEL: "be one word without spaces, /, + and #, such as lobby-3, and without $ at the start",
@@ -35,7 +48,7 @@ def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     try:
         data = safe_yaml.load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{origin}: not valid YAML: {_yaml_reason(error)}") from None
+        raise ConfigError(f"{origin}: not valid YAML: {safe_yaml.explain(error)}") from None
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -92,6 +105,12 @@ def load(path: Path | None, overrides: Iterable[str] = ()) -> Config:
     return validate(apply_overrides(data, overrides), str(path) if path else "configuration")
 
 
+def _number_words(option: str) -> str:
+    """Return what a number's option wants; its unit is the end of its name."""
+    unit = next((words for end, words in _UNITS.items() if option.endswith(end)), None)
+    return "a number" if unit is None else f"a number of {unit} alone, such as 60"
+
+
 def _explain(mistake: dict[str, Any]) -> str:
     where = ".".join(str(part) for part in mistake["loc"]) or "(top)"
     kind, context = mistake["type"], mistake.get("ctx", {})
@@ -105,18 +124,12 @@ def _explain(mistake: dict[str, Any]) -> str:
         return f"{where}: must be a section with options below it, not {_shown(mistake)}"
     if kind == "string_pattern_mismatch":
         return f"{where}: must {_IN_WORDS[context['pattern']]}, not {_shown(mistake)}"
+    if kind in _NOT_A_NUMBER:
+        return f"{where}: must be {_number_words(str(mistake['loc'][-1]))}, not {_shown(mistake)}"
+    if kind == "tuple_type":
+        return f"{where}: must be a list in brackets, such as [a, b], not {_shown(mistake)}"
     text = str(mistake["msg"]).removeprefix("String ").removeprefix("Input ").removeprefix("should ")
     return f"{where}: must {text}, not {_shown(mistake)}"
-
-
-def _yaml_reason(error: Exception) -> str:
-    """Where and what, without the line itself: it may hold a password."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        # The parser quotes tags and anchors, and who forgets the quotes around a password makes one of it.
-        problem = _QUOTED.sub("what is there", str(error.problem))
-        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _shown(mistake: dict[str, Any]) -> str:

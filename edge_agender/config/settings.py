@@ -198,11 +198,15 @@ class PublishConfig(Section):
     health_s: Annotated[float, Field(ge=1, le=LARGEST)] = 60.0
 
 
+# A terabyte and ten years: what is beyond is a slip of the keyboard, and 1e300 no number of bytes.
+MOST_MB, MOST_AGE_H = 1e6, 87_600
+
+
 class OutboxConfig(Section):
     path: Path | None = None
     frames_durable: bool = False
-    max_mb: Positive = 64.0
-    max_age_h: Positive = 168.0
+    max_mb: Annotated[float, Field(gt=0, le=MOST_MB)] = 64.0
+    max_age_h: Annotated[float, Field(gt=0, le=MOST_AGE_H)] = 168.0
     batch_s: NotNegative = 1.0
     memory_messages: Annotated[int, Field(ge=16, le=MOST_ENTRIES)] = 4096
     live_messages: Annotated[int, Field(ge=1, le=MOST_ENTRIES)] = 256

@@ -43,7 +43,7 @@ audience: {age_bands: [20, 10]}
     assert "mqtt.hots: unknown option; did you mean hosts?" in text
     assert "mqtt.port: must be less than or equal to 65535" in text
     assert "source.kind: must be one of 'picamera2', 'opencv', 'images' or 'demo'" in text
-    assert "detector.nms_iou: must be a valid number" in text
+    assert "detector.nms_iou: must be a number, not" in text
     assert "tracking: must be a section" in text
     assert "device.name: must be one word without spaces, /, + and #, such as lobby-3, not 'lobby 3'" in text
     assert "audience.age_bands" in text

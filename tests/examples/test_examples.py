@@ -48,7 +48,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 @needs_mosquitto
 def test_the_subscriber_prints_frames_and_windows(broker: Broker, tmp_path: Path) -> None:
     output = tmp_path / "output"
-    command = [sys.executable, str(EXAMPLES / "subscriber.py"), "127.0.0.1", str(broker.port)]
+    command = [sys.executable, str(EXAMPLES / "subscriber.py"), "127.0.0.1", "--port", str(broker.port)]
     with output.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
     try:

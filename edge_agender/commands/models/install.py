@@ -20,7 +20,7 @@ import yaml
 
 from edge_agender.commands.models.keras import convert
 from edge_agender.common.files import opened, replace_file
-from edge_agender.config.settings import DetectorConfig
+from edge_agender.config.settings import DETECTOR_MODELS, DetectorConfig
 from edge_agender.device.paths import shipped_folder, user_folder
 from edge_agender.errors import ModelError, UsageError
 from edge_agender.inference.catalogue import MANIFEST, PUBLISHED, load_manifest, verify
@@ -54,6 +54,8 @@ def list_models(user: Path | None = None, shipped: Path | None = None) -> list[M
 def model_info(name: str, user: Path | None = None, shipped: Path | None = None) -> dict[str, Any]:
     """Return all that is known of a model as plain data: its row, its description, and its card's text."""
     known = _known(user, shipped)
+    # Messages name a detector by its kind.
+    name = name if name in known else DETECTOR_MODELS.get(name, name)
     if name not in known:
         raise UsageError(f"there is no model {name!r}: see 'edge-agender models list'")
     spec, state = known[name]

@@ -107,7 +107,7 @@ def test_disk(tmp_path: Path) -> None:
     good = disk(tmp_path, root)
     assert [good[name].state for name in ("disk", "file system", "card")] == ["ok", "ok", "skipped"]
     assert not (tmp_path / "state").exists()
-    full = disk(tmp_path, root, max_mb=1e9)
+    full = disk(tmp_path, root, max_mb=1e6)
     assert full["disk"].state == "warning"
     broken = disk(tmp_path, root + f"/dev/mmcblk0p3 {tmp_path} ext4 ro,noatime 0 0\n")
     assert broken["file system"].state == "failure"

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from edge_agender.commands.options import add_config_flags, config_path, load_config
 from edge_agender.config.names import name_warnings
+from edge_agender.errors import MediaError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,7 +20,11 @@ def run(options: Namespace) -> int:
     from edge_agender.vision.assembly import build_pipeline
 
     build_pipeline(config)
-    warnings = name_warnings(config)
+    from edge_agender.commands.check.findings import source_problem, warnings_of
+
+    if problem := source_problem(config.source):
+        raise MediaError(problem)
+    warnings = [*name_warnings(config), *warnings_of(config)]
     if options.broker:
         from edge_agender.delivery.mqtt.probe import check_connection
 
