@@ -100,6 +100,7 @@ def _components(sender: Sender, id_: str, gate: Gate) -> dict[str, dict[str, Any
     components = {key: {**_sensor(sender, "window", entry), **measuring} for key, entry in _PER_WINDOW.items()}
     components |= {key: _sensor(sender, "health", entry, diagnostic=True) for key, entry in _HEALTH.items()}
     components |= {key: _problem(sender, entry) for key, entry in _PROBLEMS.items()}
+    components["trouble"] = _trouble(sender)
     components["enabled"] = _switch(sender)
     components["measuring"] = {
         "platform": "binary_sensor",
@@ -155,6 +156,19 @@ def _problem(sender: Sender, entry: Mapping[str, Any]) -> dict[str, Any]:
         "device_class": "problem",
         "state_topic": sender.topic("health"),
         "value_template": _on_off(entry["value"]),
+        "entity_category": "diagnostic",
+    }
+
+
+def _trouble(sender: Sender) -> dict[str, Any]:
+    """What is wrong in words, such as a camera that is missing; Home Assistant keeps since when it says so."""
+    return {
+        "platform": "sensor",
+        "name": "Trouble",
+        "icon": "mdi:alert-circle-outline",
+        "state_topic": sender.topic("health"),
+        # A state holds 255 characters at most.
+        "value_template": "{{ (value_json.alarms | join('; '))[:250] or 'none' }}",
         "entity_category": "diagnostic",
     }
 

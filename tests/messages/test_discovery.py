@@ -127,6 +127,13 @@ def test_every_value_is_in_the_message_that_it_is_read_from(key: str) -> None:
             node = node[part]
 
 
+def test_what_is_wrong_is_said_in_words_that_fit_a_state() -> None:
+    trouble = entities()["trouble"]
+    assert trouble["state_topic"].endswith("/health")
+    assert "value_json.alarms | join" in trouble["value_template"]
+    assert "[:250] or 'none'" in trouble["value_template"]
+
+
 def test_home_assistants_switch_speaks_our_command() -> None:
     switch = entities()["enabled"]
     assert switch["command_topic"] == "shop/signs/lobby/enabled/set"
