@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +21,11 @@ def room(module: str) -> str:
     return module.split(".")[0]
 
 
-def edges() -> Iterator[tuple[str, str]]:
-    """Yield (importer, imported) for every module that imports another one of the package."""
-    for name, tree in modules().items():
-        for target in sorted(inner(tree)):
-            if target != name:
-                yield name, target
+@cache
+def edges() -> tuple[tuple[str, str], ...]:
+    """Return (importer, imported) for every module that imports another one of the package."""
+    pairs = ((name, target) for name, tree in modules().items() for target in sorted(inner(tree)))
+    return tuple((name, target) for name, target in pairs if target != name)
 
 
 def inner(tree: ast.Module) -> set[str]:
