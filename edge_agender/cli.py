@@ -7,6 +7,7 @@ loads neither OpenCV nor a network.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from edge_agender import __version__
-from edge_agender.errors import EdgeAgenderError
+from edge_agender.errors import EdgeAgenderError, ExhaustedError
 
 OVERVIEW = """\
 Counts the audience of a digital sign: finds faces beside the camera, estimates age and gender,
@@ -89,15 +90,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.action_of_verb(options))
     except EdgeAgenderError as error:
-        for line in str(error).splitlines():
-            print(f"edge-agender: {line}", file=sys.stderr)
-        return error.exit_code
+        return _failed(error)
     except BrokenPipeError:
         # Whoever read our output has left, as `| head` does: nothing to say and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return 130
+    except (OSError, RuntimeError, MemoryError, ImportError) as error:
+        if (exhausted := _exhausted(error)) is None:
+            raise
+        return _failed(exhausted)
+
+
+def _failed(error: EdgeAgenderError) -> int:
+    for line in str(error).splitlines():
+        print(f"edge-agender: {line}", file=sys.stderr)
+    return error.exit_code
+
+
+def _exhausted(error: Exception) -> ExhaustedError | None:
+    """Return what the system has no more of, where that is what failed; None for any other failure."""
+    if isinstance(error, MemoryError):
+        return ExhaustedError("out of memory: end other programs, or raise MemoryMax= of the unit")
+    text = str(error).lower()
+    if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "too many open files" in text:
+        return ExhaustedError("too many open files: raise LimitNOFILE= of the unit (ulimit -n)")
+    if "start new thread" in text or getattr(error, "errno", None) in (errno.EAGAIN, errno.ENOMEM):
+        return ExhaustedError("no more threads or processes: raise TasksMax= of the unit (ulimit -u)")
+    return None
 
 
 def _command(verb: str) -> argparse.Namespace:

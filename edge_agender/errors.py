@@ -65,6 +65,12 @@ class StateError(EdgeAgenderError, OSError):
     exit_code = 75
 
 
+class ExhaustedError(EdgeAgenderError, RuntimeError):
+    """The system gives no more memory, threads or descriptors; trying again later may help."""
+
+    exit_code = 75
+
+
 class CredentialError(EdgeAgenderError, PermissionError):
     """A password, key or certificate cannot be read or is refused."""
 

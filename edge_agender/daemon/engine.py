@@ -22,6 +22,7 @@ from edge_agender.daemon.saved import SavedState, identity
 from edge_agender.delivery.inbox import Announce, Inbox
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
+from edge_agender.device.clock import zone_problem
 from edge_agender.device.health import SourceState
 from edge_agender.device.state import StateFolder
 from edge_agender.device.switch import SwitchState
@@ -303,12 +304,17 @@ class Engine:
                 work=self.pipeline.work,
                 counts=self.camera.counts,
                 sink=self._sink,
-                problems=[*([self.camera.problem] if self.camera.problem else ()), *self._folder.alarms],
+                problems=self._problems(),
             )
         )
         if now_s >= min(self._save_due_s, self._saved.clears_at_s):
             self._throttled = board.slowed_down(board.throttling())
             self._save(now_s)
+
+    def _problems(self) -> list[str]:
+        """Return what is wrong with camera, state and clock just now, a line each."""
+        zone = zone_problem() if self.config.schedule.hours else None
+        return [line for line in (self.camera.problem, *self._folder.alarms, zone) if line]
 
     def _save(self, now_s: float) -> None:
         self._save_due_s = now_s + SAVE_EVERY_S

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agender.config.settings import Config, MqttConfig
-from edge_agender.device.paths import state_folder, systemd_state, user_folder
+from edge_agender.device.paths import UNIT as UNIT
+from edge_agender.device.paths import has_unit, service_state, state_folder, systemd_state, user_folder
 from edge_agender.device.systemd import passes_credentials
 
-UNIT = "edge-agender.service"
-_UNIT_FOLDERS = ("etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 _RUNNING_CREDENTIALS = Path("/run/credentials") / UNIT
 _STORES = ("etc/credstore", "run/credstore", "usr/lib/credstore")
 
@@ -34,7 +33,7 @@ class Place:
 
     @property
     def has_unit(self) -> bool:
-        return any((self.root / folder / UNIT).exists() for folder in _UNIT_FOLDERS)
+        return has_unit(self.root)
 
     @property
     def has_systemd(self) -> bool:
@@ -78,4 +77,4 @@ class Place:
         return path
 
     def _service_folder(self) -> Path | None:
-        return self.root / "var/lib/edge-agender" if self.has_unit and systemd_state() is None else None
+        return service_state(self.root) if self.has_unit and systemd_state() is None else None

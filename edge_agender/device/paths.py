@@ -11,6 +11,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
+UNIT = "edge-agender.service"
+_UNIT_FOLDERS = ("etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 # As Debian says of a user that has none: nothing is ever there.
 NO_HOME = Path("/nonexistent")
 
@@ -32,10 +34,25 @@ def systemd_state(environment: Mapping[str, str] | None = None) -> Path | None:
     return Path(folder) if folder else None
 
 
-def user_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """Return where added models lie: the service's state directory, or the user's data folder."""
+def user_folder(environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Path:
+    """Return where added models lie: the service's state directory, also for root beside it, or the user's folder.
+
+    What root adds on a machine with the service is for the service.
+    """
     env = os.environ if environment is None else environment
+    if os.geteuid() == 0 and systemd_state(env) is None and has_unit(root):
+        return service_state(root) / "models"
     return (systemd_state(env) or _personal("XDG_DATA_HOME", ".local/share", env)) / "models"
+
+
+def has_unit(root: Path = Path("/")) -> bool:
+    """Return whether the service is installed on the system below `root`."""
+    return any((root / folder / UNIT).exists() for folder in _UNIT_FOLDERS)
+
+
+def service_state(root: Path = Path("/")) -> Path:
+    """Return where systemd keeps the service's state."""
+    return root / "var/lib/edge-agender"
 
 
 def _personal(variable: str, below_home: str, env: Mapping[str, str]) -> Path:

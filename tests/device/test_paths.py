@@ -11,7 +11,7 @@ import pytest
 
 from edge_agender.device.paths import has_home, state_folder, user_folder
 from tests.support.paths import ROOT
-from tests.support.unprivileged import needs_root
+from tests.support.unprivileged import needs_root, nobody
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,19 @@ from tests.support.unprivileged import needs_root
 def test_where_state_and_models_lie(environment: dict[str, str], state: str, models: str) -> None:
     assert state_folder(environment) == Path(state)
     assert user_folder(environment) == Path(models)
+
+
+@needs_root
+def test_what_root_adds_beside_the_service_is_for_the_service(tmp_path: Path) -> None:
+    """The service would never see what lies in root's home, and start without its model again and again."""
+    assert user_folder({"HOME": "/root"}, tmp_path) == Path("/root/.local/share/edge-agender/models")
+    unit = tmp_path / "usr/lib/systemd/system/edge-agender.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    assert user_folder({"HOME": "/root"}, tmp_path) == tmp_path / "var/lib/edge-agender/models"
+    assert user_folder({"HOME": "/h", "STATE_DIRECTORY": "/s"}, tmp_path) == Path("/s/models")
+    with nobody():
+        assert user_folder({"HOME": "/h"}, tmp_path) == Path("/h/.local/share/edge-agender/models")
 
 
 @needs_root

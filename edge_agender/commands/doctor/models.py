@@ -73,9 +73,8 @@ def _verified(name: str, config: Config, place: Place) -> ModelSpec | Result:
 
 
 def _add(name: str, place: Place) -> str:
-    # As the service, whose models lie in its state folder.
-    command = f"sudo STATE_DIRECTORY={place.models_folder().parent} edge-agender" if place.has_unit else "edge-agender"
-    return f"Run `{command} models add {name}`."
+    # As root beside the service it installs into the service's folder.
+    return f"Run `{'sudo ' if place.has_unit else ''}edge-agender models add {name}`."
 
 
 def _is_fast(spec: ModelSpec) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def run(options: Namespace) -> int:
         if card:
             print(f"\n{card}")
     else:
+        os.umask(0o022)  # whatever this shell has: the service, another user, is to read them
         spec = add_model(options.name, options.folder)
         print(f"{spec.name}: installed in {spec.folder}")
     return 0

@@ -27,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     configure_logging("critical")  # what the doctor finds, it reports itself
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:FATAL")
+    os.umask(0o022)  # whatever this shell has: the service is to reach what lies in the folders that are made
     from edge_agender.commands.setup.steps import run_setup
 
     return run_setup(options)

@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edge_agender.common.files import opened
 from edge_agender.config import secrets as passwords
 from edge_agender.config.settings import MqttConfig, TlsConfig
 from edge_agender.delivery.mqtt import diagnose
@@ -75,7 +76,7 @@ def read_password(config: MqttConfig) -> str | None:
     if path is None:
         return None
     origin = f"mqtt.password_file {path}"
-    with passwords.explained(origin, "give a file that this user may read, or use sudo"), path.open("rb") as file:
+    with passwords.explained(origin, "give a file that this user may read, or use sudo"), opened(path) as file:
         raw = file.read(passwords.MAX_BYTES + 1)
         password = raw.decode().rstrip("\r\n")
     if not password or len(raw) > passwords.MAX_BYTES:
@@ -107,6 +108,8 @@ def warn_if_insecure(config: MqttConfig) -> None:
 
 def _verifying_context(ca_file: Path | None) -> ssl.SSLContext:
     try:
+        if ca_file is not None:
+            opened(ca_file).close()  # OpenSSL would wait for a FIFO for ever
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError:
         raise CredentialError(f"mqtt.tls.ca_file {ca_file}: holds no certificate in PEM form") from None
@@ -121,6 +124,8 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
         raise CredentialError(f"mqtt.tls.key_file {key}: it is encrypted: give a key without a password")
 
     try:
+        for path in filter(None, (certificate, key)):
+            opened(path).close()
         context.load_cert_chain(certificate, key, no_password)
     except ssl.SSLError:
         text = f"mqtt.tls: {certificate} and {key} are not a certificate and its key in PEM form"
