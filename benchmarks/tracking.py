@@ -8,29 +8,22 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box, iou
-from edge_agender.vision.faces import Detection
 from edge_agender.vision.tracking.assignment import assign
 from edge_agender.vision.tracking.tracker import Tracker
-from tests.support.simulator import Scene
-from tests.support.tracking_score import Score, Update, score
+from tests.support import scenes
+from tests.support.simulator import Look, Scene
+from tests.support.tracking_score import Score, Update, score, update_of
 
 
 def ours(_: Scene) -> Update:
-    tracker = Tracker(TrackingConfig())
-
-    def update(detections: Sequence[Detection], now_s: float) -> list[int | None]:
-        tracker.update(detections, now_s)
-        ids = {id(track.found): track.id for track in tracker._tracks if track.seen}
-        return [ids.get(id(detection.box)) for detection in detections]
-
-    return update
+    return update_of(Tracker(TrackingConfig()))
 
 
 @dataclass
@@ -49,8 +42,9 @@ def plain_iou(scene: Scene, max_gap_s: float = 1.0, min_iou: float = 0.3) -> Upd
     tracks: list[Plain] = []
     max_age, last_id = round(max_gap_s * scene.fps), 0
 
-    def update(detections: Sequence[Detection], now_s: float) -> list[int | None]:
+    def update(look: Look) -> list[int | None]:
         nonlocal last_id
+        detections = look.detections
         ids: list[int | None] = [None] * len(detections)
         overlaps = iou([track.box for track in tracks], [d.box for d in detections])
         free = set(range(len(tracks)))
@@ -83,8 +77,9 @@ def sort(scene: Scene, max_gap_s: float | None = None, min_iou: float = 0.3) -> 
     tracks: list[Plain] = []
     max_age, last_id = 1 if max_gap_s is None else round(max_gap_s * scene.fps), 0
 
-    def update(detections: Sequence[Detection], now_s: float) -> list[int | None]:
+    def update(look: Look) -> list[int | None]:
         nonlocal last_id
+        detections = look.detections
         ids: list[int | None] = [None] * len(detections)
         for track in tracks:
             _sort_predict(track)
@@ -143,6 +138,19 @@ SCENES = {
     "15 fps, 9 arrivals a minute, 10 % misses": Scene(fps=15, arrivals=0.15),
     "30 fps, 9 arrivals a minute, 10 % misses": Scene(fps=30, arrivals=0.15),
     "10 fps, 9 arrivals a minute, 30 % misses": Scene(arrivals=0.15, miss=0.3),
+    "groups of four": Scene(people=scenes.groups),
+    "twenty within ten seconds": Scene(people=scenes.burst),
+    "twenty who stand for two minutes": Scene(people=scenes.crowd),
+    "hidden for 1.0 s by a crossing": Scene(people=scenes.crossing(1.0)),
+    "hidden for 1.4 s by a crossing": Scene(people=scenes.crossing(1.4)),
+    "back in place after 2 s": Scene(people=scenes.back_in_place(2)),
+    "back in place after 5 s": Scene(people=scenes.back_in_place(5)),
+    "back in place after 10 s": Scene(people=scenes.back_in_place(10)),
+    "queue of five, glances away": Scene(people=scenes.queue((0.3, 1.5), 20)),
+    "queue of five, 1 to 4 s away": Scene(people=scenes.queue((1, 4), 25)),
+    "pacing at the picture's edge": Scene(people=scenes.pacing),
+    "camera shaken by 10 px": Scene(arrivals=0.15, camera=scenes.shaken),
+    "camera jolted by 120 px": Scene(arrivals=0.15, camera=scenes.jolted),
 }
 
 
@@ -150,7 +158,7 @@ def compare(scene: Scene, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
     """Return, by tracker, the figures over all seeds together."""
     rows = {}
     for name, make in TRACKERS.items():
-        scores = [score(seeded, make(seeded)) for seeded in (Scene(**{**asdict(scene), "seed": k}) for k in seeds)]
+        scores = [score(seeded, make(seeded)) for seeded in (replace(scene, seed=k) for k in seeds)]
         rows[name] = _together(scores)
     return rows
 

@@ -54,8 +54,8 @@ class Audience:
     def __init__(self, config: Config) -> None:
         self._hold_s = config.audience.hold_s
         self._visits = Visits(config.audience)
-        # The tracker knows of an exit only max_gap_s later, and searches may be up to a second apart.
-        grace_s = config.tracking.max_gap_s + 1.0
+        # The tracker knows of an exit only so much later, and searches may be up to a second apart.
+        grace_s = config.tracking.max_gap_s + config.tracking.rejoin_s + 1.0
         self._windows = Spans(config.window.length_s, grace_s, WINDOW)
         self._periods = Periods(
             config.demographics.period_s,

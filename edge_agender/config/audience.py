@@ -12,6 +12,7 @@ from edge_agender.config.section import Fraction, NotNegative, Positive, Section
 class TrackingConfig(Section):
     max_gap_s: Positive = 1.5
     max_gap_unconfirmed_s: Positive = 0.4
+    rejoin_s: NotNegative = 10.0
     min_hits: Annotated[int, Field(ge=1, le=1000)] = 2
     start_score: Fraction = 0.0
     confirm_score: Fraction = 0.0

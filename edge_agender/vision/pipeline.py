@@ -15,7 +15,8 @@ from edge_agender.vision.faces import Detection, Estimate, Face, Landmarks
 from edge_agender.vision.frontalness import face_lumas, frontalness
 from edge_agender.vision.gating import Cadence
 from edge_agender.vision.quality import detail, sharpness
-from edge_agender.vision.tracking.tracker import Track, Tracker
+from edge_agender.vision.tracking.track import Track
+from edge_agender.vision.tracking.tracker import Tracker
 
 
 class Detector(Protocol):
@@ -132,7 +133,7 @@ class Pipeline:
         self.work.searches += 1
         tracks = self._tracker.update(detections, frame.captured_s)
         laps.lap("track")
-        seen = [track for track in tracks if track.seen]
+        seen = self._tracker.visible
         if seen:
             self._look_at(frame, seen, laps)
         return tracks

@@ -54,6 +54,7 @@ OPTIONS = {
     "`min_s` (0.5)": lambda c: c.audience.viewer.min_s == 0.5,
     "`min_attention_s` (0)": lambda c: c.audience.viewer.min_attention_s == 0,
     "`tracking.max_gap_s` (1.5 s)": lambda c: c.tracking.max_gap_s == 1.5,
+    "`rejoin_s` (10 s)": lambda c: c.tracking.rejoin_s == 10,
     "`audience.looking.max_gap_s` (0.6 s)": lambda c: c.audience.looking.max_gap_s == 0.6,
     "`looking.starts_at` (0.42)": lambda c: c.audience.looking.starts_at == 0.42,
     "`ends_at` (0.38)": lambda c: c.audience.looking.ends_at == 0.38,

@@ -7,13 +7,13 @@ a while, and leave. Every random number comes from the seed, so a run can be rep
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from edge_agender.imaging.geometry import Box
-from edge_agender.vision.faces import Detection
+from edge_agender.vision.faces import Detection, Estimate
 
 WIDTH_PX, HEIGHT_PX = 1280, 960
 FOCAL_PX = WIDTH_PX / 2 / math.tan(math.radians(66 / 2))
@@ -35,6 +35,9 @@ class Scene:
     turn_away_s: tuple[float, float] = (0.3, 0.8)
     stops: float = 0.7
     seed: int = 1
+    # Who walks where; where the picture stands at each frame, (n, 2) in pixels: see scenes.py. None: ordinary, still.
+    people: Callable[[Scene, np.random.Generator], list[Walk]] | None = None
+    camera: Callable[[Scene, np.random.Generator, np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Look:
     detections: list[Detection]
     owners: list[int | None]
     present: set[int]
+    # What an estimator says of each detection.
+    estimates: list[Estimate] = field(default_factory=list)
 
 
 @dataclass
@@ -91,9 +96,14 @@ class Simulation:
 
     def looks(self) -> Iterator[Look]:
         """Yield every frame; afterwards `truth` is complete."""
-        random = np.random.default_rng(self.scene.seed)
-        waiting = [_walk(person, start_s, random, self.scene) for person, start_s in _arrivals(random, self.scene)]
-        waiting.reverse()
+        random, apart = np.random.default_rng(self.scene.seed), np.random.default_rng(self.scene.seed + 10_000)
+        waiting = self._people(random)
+        waiting.sort(key=lambda walk: -walk.times_s[0])
+        looks = _Looks(apart)
+        frames = np.arange(int(self.scene.duration_s * self.scene.fps)) / self.scene.fps
+        stands = (
+            np.zeros((len(frames), 2)) if self.scene.camera is None else self.scene.camera(self.scene, apart, frames)
+        )
         walking: list[Walk] = []
         ghosts: list[tuple[Box, float]] = []
         for index in range(int(self.scene.duration_s * self.scene.fps)):
@@ -106,7 +116,16 @@ class Simulation:
                 known = self.truth.setdefault(person, Truth(now_s, now_s, 0))
                 known.last_s, known.frames = now_s, known.frames + 1
             away = {walk.person for walk in walking if any(a <= now_s <= b for a, b in walk.hidden_s)}
-            yield self._look(now_s, faces, away, ghosts, random)
+            look = self._look(now_s, faces, away, ghosts, random)
+            look.estimates = [looks.of(owner) for owner in look.owners]
+            if self.scene.camera is not None:
+                _shift(look, stands[index])
+            yield look
+
+    def _people(self, random: np.random.Generator) -> list[Walk]:
+        if self.scene.people is not None:
+            return self.scene.people(self.scene, random)
+        return [ordinary_walk(person, start_s, random, self.scene) for person, start_s in _arrivals(random, self.scene)]
 
     def _look(
         self,
@@ -135,6 +154,30 @@ class Simulation:
         return look
 
 
+class _Looks:
+    """What everybody looks like to an estimator: the person's own, the same in each frame but for a little noise."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self._random = random
+        self._people: dict[int | None, tuple[float, float]] = {}
+
+    def of(self, person: int | None) -> Estimate:
+        if person is None or person not in self._people:
+            years, odds = self._random.normal(38, 15), self._random.choice((-1, 1)) * self._random.normal(2.5, 1.2)
+            self._people[person] = float(np.clip(years, 3, 85)), float(odds)
+        years, odds = self._people[person]
+        p_female = 1 / (1 + math.exp(-(odds + self._random.normal(0, 0.8))))
+        return Estimate(max(years + self._random.normal(0, 3.0), 0.0), 6.5, p_female)
+
+
+def _shift(look: Look, by_px: np.ndarray) -> None:
+    """Move everything that was found to where the picture stands."""
+    dx, dy = (float(each) for each in by_px)
+    look.detections = [
+        Detection(Box(box.x1 + dx, box.y1 + dy, box.x2 + dx, box.y2 + dy), score) for box, score, *_ in look.detections
+    ]
+
+
 def _arrivals(random: np.random.Generator, scene: Scene) -> Iterator[tuple[int, float]]:
     now_s, person = 0.0, 0
     # The last quarter minute stays empty of arrivals, so that nearly everybody has left at the end.
@@ -143,7 +186,7 @@ def _arrivals(random: np.random.Generator, scene: Scene) -> Iterator[tuple[int, 
         yield person, now_s
 
 
-def _walk(person: int, start_s: float, random: np.random.Generator, scene: Scene) -> Walk:
+def ordinary_walk(person: int, start_s: float, random: np.random.Generator, scene: Scene) -> Walk:
     side = random.choice((-1, 1))
     near_m, height_m, speed = random.uniform(1.0, 4.0), random.normal(-0.3, 0.1), random.uniform(0.5, 1.6)
     # Somewhat outside the picture at that distance, so that entering and leaving are seen.
@@ -167,10 +210,10 @@ def _walk(person: int, start_s: float, random: np.random.Generator, scene: Scene
             points.append((x, height_m, z))
     turns = np.cumsum(random.exponential(1 / max(scene.turn_aways, 1e-9), 20)) + start_s
     hidden = tuple((float(at), float(at) + random.uniform(*scene.turn_away_s)) for at in turns)
-    return Walk(person, *_eased(np.array(times), np.array(points)), random.uniform(0, 2 * math.pi), hidden)
+    return Walk(person, *eased(np.array(times), np.array(points)), random.uniform(0, 2 * math.pi), hidden)
 
 
-def _eased(times_s: np.ndarray, places_m: np.ndarray, over_s: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+def eased(times_s: np.ndarray, places_m: np.ndarray, over_s: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Nobody starts, stops or turns at once: average the path over half a second."""
     step_s = 0.05
     fine_s = np.arange(times_s[0], times_s[-1], step_s)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agender.vision.faces import Detection
+from edge_agender.vision.tracking.tracker import Tracker
 from tests.support.simulator import Look, Scene, Simulation
 
-# A tracker under test: the detections of one frame at a time -> the track id that each belongs to (None: none yet).
-Update = Callable[[Sequence[Detection], float], list[int | None]]
+# Of the simulated crops.
+QUALITY = 0.8
+# A tracker under test: one frame at a time -> the track id that each of its detections belongs to (None: none yet).
+Update = Callable[[Look], list[int | None]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def score(scene: Scene, update: Update, *, min_hits: int = 3, min_s: float = 0.5
     latest: dict[int, int] = {}
     switches = 0
     for look in simulation.looks():
-        ids = update(look.detections, look.now_s)
+        ids = update(look)
         switches += _note(look, ids, tracks, latest)
     true = {p: t for p, t in simulation.truth.items() if t.frames >= min_hits and t.dwell_s >= min_s}
     viewers = [t for t in tracks.values() if t.hits >= min_hits and t.last_s - t.first_s >= min_s]
@@ -74,3 +76,18 @@ def _note(look: Look, ids: list[int | None], tracks: dict[int, _Seen], latest: d
             switches += latest.get(owner, track_id) != track_id
             latest[owner] = track_id
     return switches
+
+
+def update_of(tracker: Tracker) -> Update:
+    """Run the product's tracker as the pipeline does, estimates included."""
+
+    def update(look: Look) -> list[int | None]:
+        tracker.update(look.detections, look.now_s)
+        estimates = {id(each.box): estimate for each, estimate in zip(look.detections, look.estimates, strict=True)}
+        for track in tracker.visible:
+            if track.needs_estimate(QUALITY):
+                track.add_estimate(estimates[id(track.found)], QUALITY)
+        ids = {id(track.found): track.id for track in tracker.tracks if track.seen}
+        return [ids.get(id(detection.box)) for detection in look.detections]
+
+    return update

@@ -118,6 +118,7 @@ def _off(facts: Facts) -> Words:
 def _computed(facts: Facts) -> Section:
     audience, tracking = facts.config.audience, facts.config.tracking
     estimator = facts.models[-1].name
+    remembered_s = tracking.max_gap_s + tracking.rejoin_s
     return section(
         "What is computed, in memory",
         table(
@@ -127,7 +128,10 @@ def _computed(facts: Facts) -> Section:
             (
                 "follow faces",
                 "which box of this picture continues which of the last, by place and speed; not by looks",
-                say("{s} seconds out of view, or the end of the process", s=f"{tracking.max_gap_s:g}"),
+                say(
+                    "{s} seconds out of view, or the end of the process",
+                    s=f"{remembered_s:g}",
+                ),
             ),
             ("look at the sign", "whether the head faces the screen; no gaze, no emotion", "the visit"),
             ("count", "sums: people, seconds, glances, age bands, genders", "told, and the window over"),
@@ -279,7 +283,7 @@ def _kept(facts: Facts) -> Section:
         mb=f"{config.outbox.max_mb:g}",
     )
     waiting = ", ".join(kind.name for kind in facts.kinds if kind.kept)
-    gap = f"{config.tracking.max_gap_s:g}"
+    gap = f"{config.tracking.max_gap_s + config.tracking.rejoin_s:g}"
     return section(
         "What is stored where, and how long",
         table(

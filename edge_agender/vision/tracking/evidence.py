@@ -46,6 +46,18 @@ class Evidence:
         self._best, self._last_s = max(self._best, quality), now_s
         self._limit()
 
+    def merge(self, other: Evidence) -> None:
+        """Take in what another track of the same person has gathered."""
+        self.count += other.count
+        self._weight += other._weight
+        self._years += other._years
+        self._log_odds += other._log_odds
+        self._variance += other._variance
+        self._variance_weight += other._variance_weight
+        self._best, self._last_s = max(self._best, other._best), max(self._last_s, other._last_s)
+        if self._weight:
+            self._limit()
+
     @property
     def estimate(self) -> Estimate | None:
         """The estimate so far; its deviation is NaN where no network gave one. None before the first."""

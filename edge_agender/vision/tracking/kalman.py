@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class ConstantRate:
     """Estimates a value and its rate per second from noisy measurements at any spacing.
@@ -21,6 +23,10 @@ class ConstantRate:
         self._variance += dt_s * (2 * self._cross + dt_s * (self._rate_variance + noise * dt_s / 3))
         self._cross += dt_s * (self._rate_variance + noise * dt_s / 2)
         self._rate_variance += noise * dt_s
+
+    def slow(self, dt_s: float, in_s: float) -> None:
+        """Let the rate fade, to 1/e of it in `in_s`."""
+        self.rate *= math.exp(-dt_s / in_s)
 
     def spread(self, variance: float) -> float:
         """Return the variance of the difference to a measurement of the given variance."""

@@ -8,10 +8,12 @@ from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Detection, Estimate
 from edge_agender.vision.tracking.tracker import Tracker
+from tests.support import scenes
 from tests.support.simulator import Scene, Simulation
-from tests.support.tracking_score import score
+from tests.support.tracking_score import score, update_of
 
 CONFIG = TrackingConfig()
+FORGETFUL = TrackingConfig(rejoin_s=0)
 
 
 def found(x: float, y: float = 100.0, size: float = 40.0, sure: float = 0.9) -> Detection:
@@ -20,15 +22,6 @@ def found(x: float, y: float = 100.0, size: float = 40.0, sure: float = 0.9) -> 
 
 def ids(tracker: Tracker) -> list[int]:
     return [track.id for track in tracker.tracks]
-
-
-def update_of(tracker: Tracker):  # type: ignore[no-untyped-def]
-    def update(detections, now_s):  # type: ignore[no-untyped-def]
-        tracker.update(detections, now_s)
-        owner = {id(track.found): track.id for track in tracker._tracks if track.seen}
-        return [owner.get(id(detection.box)) for detection in detections]
-
-    return update
 
 
 def test_one_detection_is_not_yet_a_person() -> None:
@@ -59,7 +52,7 @@ def test_two_who_cross_keep_their_identities() -> None:
 
 
 def test_a_gap_is_bridged_and_a_long_one_is_an_exit() -> None:
-    tracker = Tracker(CONFIG)
+    tracker = Tracker(FORGETFUL)
     for step in range(10):
         tracker.update([found(100 + 20 * step)], step * 0.1)
     for step in range(10, 17):
@@ -75,7 +68,7 @@ def test_a_gap_is_bridged_and_a_long_one_is_an_exit() -> None:
 
 def test_gaps_are_seconds_and_not_frames() -> None:
     for fps in (5, 30):
-        tracker = Tracker(CONFIG)
+        tracker = Tracker(FORGETFUL)
         for step in range(fps):
             tracker.update([found(100)], step / fps)
         gone_s = next(s for s in range(1, 1000) if not tracker.update([], 1 + s / fps)) / fps
@@ -196,3 +189,59 @@ def test_a_pause_of_hours_forgets_everybody_and_breaks_nothing() -> None:
     assert tracker.tracks
     assert [track.face() for track in tracker.predict(10 * 3600.0)] == []
     assert tracker.update([Detection(Box(100, 100, 150, 150), 0.9)], 10 * 3600.1) == []
+
+
+def stand(tracker: Tracker, x: float, since_s: float, until_s: float, years: float = 30.0) -> list[int]:
+    """Somebody stands at x, ten frames a second; return who is seen last."""
+    for step in range(round((until_s - since_s) * 10) + 1):
+        tracker.update([found(x)], since_s + step / 10)
+        for track in tracker.visible:
+            if track.needs_estimate(0.8):
+                track.add_estimate(Estimate(years, 6.0, 0.9), 0.8)
+    return [track.id for track in tracker.tracks if track.seen]
+
+
+@pytest.mark.parametrize("away_s", [2, 5, 10])
+def test_who_comes_back_to_the_place_goes_on_with_the_visit(away_s: int) -> None:
+    tracker = Tracker(CONFIG)
+    first = stand(tracker, 100, 0, 3)
+    tracker.update([], 3.1)
+    assert stand(tracker, 110, 3 + away_s, 6 + away_s) == first
+    (track,) = tracker.tracks
+    assert (track.first_seen_s, track.hits) == (0.0, 62)
+
+
+def test_who_comes_back_too_late_or_elsewhere_or_looks_different_is_somebody_else() -> None:
+    for away_s, x, years in ((30, 100, 30.0), (4, 300, 30.0), (4, 100, 71.0)):
+        tracker = Tracker(CONFIG)
+        first = stand(tracker, 100, 0, 3)
+        for step in range(1, away_s * 10):
+            tracker.update([], 3 + step / 10)
+        assert stand(tracker, x, 3 + away_s, 6 + away_s, years) != first
+
+
+def test_nothing_outlives_the_time_to_rejoin() -> None:
+    tracker = Tracker(TrackingConfig(rejoin_s=4))
+    stand(tracker, 100, 0, 3)
+    held = [now_s for now_s in range(4, 20) if tracker.update([], now_s)]
+    assert held == [4, 5, 6, 7, 8, 9]
+    assert not tracker.people
+
+
+def test_a_moved_camera_moves_everybody_with_it() -> None:
+    tracker = Tracker(CONFIG)
+    first = stand(tracker, 100, 0, 3)
+    tracker.move(200, 0)
+    assert stand(tracker, 300, 3.1, 3.3) == first
+
+
+def many(people, seeds=(11, 12), **options):  # type: ignore[no-untyped-def]
+    """Return viewers counted over true ones, of seeds that nothing was tuned on."""
+    scores = [score(Scene(people=people, seed=k, **options), update_of(Tracker(CONFIG))) for k in seeds]
+    return sum(s.viewers for s in scores) / sum(s.people for s in scores)
+
+
+def test_groups_and_those_hidden_by_others_are_counted_once() -> None:
+    assert many(scenes.groups) == pytest.approx(1, abs=0.05)
+    assert many(scenes.crossing(1.4)) == pytest.approx(1, abs=0.08)
+    assert 1 <= many(scenes.back_in_place(5), seeds=(11,)) <= 1.1
