@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_agender.audience.counting import Audience
 from edge_agender.config.audience import TrackingConfig
+from edge_agender.config.settings import Config
 from edge_agender.imaging.geometry import Box, iou
 from edge_agender.vision.tracking.assignment import assign
 from edge_agender.vision.tracking.tracker import Tracker
 from tests.support import scenes
-from tests.support.simulator import Look, Scene
-from tests.support.tracking_score import Score, Update, score, update_of
+from tests.support.simulator import Look, Scene, Simulation
+from tests.support.tracking_score import Score, Update, observe, score, update_of
+from tests.support.visits import NOON_S
 
 
 def ours(_: Scene) -> Update:
@@ -174,6 +177,36 @@ def _together(scores: Sequence[Score]) -> dict[str, float]:
     }
 
 
+def counted(scene: Scene) -> dict[str, float]:
+    """Return what the audience's windows counted of a scene, and what there was."""
+    config, simulation, present_s = Config(), Simulation(scene), 0.0
+    tracker, audience = Tracker(config.tracking), Audience(config)
+    for look in simulation.looks():
+        observe(tracker, look)
+        faces = [track.face() for track in tracker.tracks]
+        audience.observe(faces, now_s=look.now_s, utc_s=NOON_S + look.now_s, focal_length_px=1000)
+        present_s += len(look.present) / scene.fps
+    audience.close()
+    tallies = [window.tally for window in audience.windows_due(NOON_S + scene.duration_s + 60)]
+    people = [truth for truth in simulation.truth.values() if truth.frames >= 3]
+    return {
+        "viewers": sum(tally.viewers for tally in tallies),
+        "true_viewers": sum(truth.dwell_s >= 0.5 for truth in people),
+        "opportunities": sum(tally.passes for tally in tallies),
+        "people": len(people),
+        "present_s": sum(tally.count_s for tally in tallies),
+        "true_present_s": present_s,
+    }
+
+
+def show_counted(scene: Scene, seeds: Sequence[int]) -> str:
+    """Return the errors of viewers, opportunities to see and mean count, over all seeds together."""
+    rows = [counted(replace(scene, seed=seed)) for seed in seeds]
+    pairs = (("viewers", "true_viewers"), ("opportunities", "people"), ("present_s", "true_present_s"))
+    errors = [100 * (sum(row[a] for row in rows) / sum(row[b] for row in rows) - 1) for a, b in pairs]
+    return "windows: viewers {:+.1f} %, opportunities to see {:+.1f} %, mean count {:+.1f} %".format(*errors)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="ten simulated minutes each")
@@ -187,6 +220,7 @@ def main() -> None:
             who = f"{tracker:20} {row['people']:6.0f}  {row['switches_per_100']:12.1f}"
             dwell = f"{row['dwell_error_s']:8.2f} s ({row['dwell_error_p95_s']:.1f} s)"
             print(f"{who}  {row['count_error_percent']:+10.1f}%  {dwell}", flush=True)
+        print(show_counted(scene, range(FIRST_SEED, FIRST_SEED + options.seeds)), flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -15,6 +15,8 @@ from edge_agender.vision.faces import Face
 
 # Half a second of frames need not sum to 0.5 in binary.
 GRACE_S = 5e-4
+# A pattern that a detector takes for a face for a few frames is nobody who passed by.
+OPPORTUNITY_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +30,77 @@ class Presence:
 
 
 class Gaze:
-    """Looks of one face: hysteresis on how frontal it is, so that noise at the limit makes no glances."""
+    """Looks of one face: by where the head points, with hysteresis, so that noise at the limit makes no glances.
 
-    __slots__ = ("_frontal", "config", "glances", "looking")
+    Without landmarks, by how frontal the face is.
+    """
+
+    __slots__ = ("_smooth", "by_pose", "config", "glances", "looking")
 
     def __init__(self, config: LookingConfig) -> None:
         self.config = config
-        self._frontal: float | None = None
-        self.looking = False
+        self._smooth: tuple[float, ...] | None = None
+        self.looking = self.by_pose = False
         self.glances = 0
 
     @property
     def measured(self) -> bool:
-        return self._frontal is not None
+        return self._smooth is not None
 
-    def note(self, frontal: float | None, since_s: float) -> float:
-        """Take in one detection, `since_s` after the one before; return the seconds of looking in between."""
-        if since_s > self.config.max_gap_s:
+    def note(self, face: Face, since_s: float) -> float:
+        """Take in one detection, `since_s` after the one before; return the seconds of looking in between.
+
+        The first measurement stands for the time since the first detection too: dwell begins there.
+        """
+        first, values = self._smooth is None, _direction(face)
+        lost = since_s > self.config.max_gap_s
+        if lost:
             # Nobody saw what the face did for so long: it was turned away more likely than not.
-            self._frontal, self.looking = frontal if frontal is not None else self._frontal, False
+            self._smooth, self.looking = values or self._smooth, False
         before = self.looking
-        if frontal is not None:
-            self._judge(self._smoothed(frontal, since_s))
-        return since_s if before else 0.0
+        if values is not None:
+            self.by_pose = face.pose is not None
+            self._smooth = self._smoothed(values, since_s)
+            self._judge(*self._limits(self._smooth))
+        return since_s if before or (first and self.looking and not lost) else 0.0
 
-    def _smoothed(self, frontal: float, since_s: float) -> float:
-        if self._frontal is None or not self.config.smooth_s:
-            self._frontal = frontal
-        else:
-            self._frontal += (1 - math.exp(-since_s / self.config.smooth_s)) * (frontal - self._frontal)
-        return self._frontal
+    def _smoothed(self, values: tuple[float, ...], since_s: float) -> tuple[float, ...]:
+        if self._smooth is None or len(self._smooth) != len(values) or not self.config.smooth_s:
+            return values
+        part = 1 - math.exp(-since_s / self.config.smooth_s)
+        return tuple(old + part * (new - old) for old, new in zip(self._smooth, values, strict=True))
 
-    def _judge(self, frontal: float) -> None:
-        if not self.looking and frontal >= self.config.starts_at:
+    def _limits(self, values: tuple[float, ...]) -> tuple[bool, bool]:
+        """Return whether a look would begin here, and whether one would go on."""
+        config = self.config
+        if len(values) == 1:
+            return values[0] >= config.starts_at, values[0] >= config.ends_at
+        inside_deg = min(config.max_yaw_deg - abs(values[0]), config.max_pitch_deg - abs(values[1]))
+        return inside_deg >= config.hysteresis_deg, inside_deg >= -config.hysteresis_deg
+
+    def begins(self, values: tuple[float, ...]) -> bool:
+        """Return whether a look would begin with this direction."""
+        return self._limits(values)[0]
+
+    def _judge(self, begins: bool, goes_on: bool) -> None:
+        if not self.looking and begins:
             self.looking = True
             self.glances += 1
-        elif self.looking and frontal < self.config.ends_at:
+        elif self.looking and not goes_on:
             self.looking = False
+
+
+def looks(face: Face, config: LookingConfig) -> bool | None:
+    """Return whether one frame's face looks at the sign, without a history; None where it was not measured."""
+    values = _direction(face)
+    return None if values is None else Gaze(config).begins(values)
+
+
+def _direction(face: Face) -> tuple[float, ...] | None:
+    """Return yaw and pitch, or how frontal a face without landmarks is; None where this frame measured neither."""
+    if face.pose is not None:
+        return face.pose.yaw_deg, face.pose.pitch_deg
+    return None if face.frontal is None else (face.frontal,)
 
 
 class _Stay:
@@ -87,7 +123,7 @@ class _Stay:
         since_s = max(face.last_seen_s - self.last_s, 0.0)
         self.face = face
         self.last_s, self.last_utc_s = face.last_seen_s, utc_s - (now_s - face.last_seen_s)
-        looked_s = self.gaze.note(face.frontal, since_s)
+        looked_s = self.gaze.note(face, since_s)
         self.attention_s += looked_s
         weight_s = since_s + 1e-3
         self.log_size_s[0] += weight_s * math.log(max(face.box.height, 1.0) / focal_length_px)
@@ -137,14 +173,14 @@ class Visits:
     def _presence(self, stay: _Stay) -> Presence:
         dwell_s = stay.last_s - stay.face.first_seen_s
         attention_s = min(stay.attention_s, dwell_s) if stay.gaze.measured else None
-        _, viewer = self._ladder(stay.face.hits, dwell_s, attention_s)
+        _, viewer = self._ladder(stay, dwell_s, attention_s)
         return Presence(stay.gaze.looking if stay.gaze.measured else None, dwell_s, attention_s or 0.0, viewer)
 
     def _visit(self, stay: _Stay) -> Visit:
         dwell_s = stay.last_s - stay.face.first_seen_s
         measured = stay.gaze.measured
         attention_s = min(stay.attention_s, dwell_s) if measured else None
-        is_pass, is_viewer = self._ladder(stay.face.hits, dwell_s, attention_s)
+        is_pass, is_viewer = self._ladder(stay, dwell_s, attention_s)
         return Visit(
             first_utc_s=stay.first_utc_s,
             last_utc_s=stay.last_utc_s,
@@ -163,14 +199,14 @@ class Visits:
             is_engaged=is_viewer and (attention_s or 0.0) >= self._config.viewer.engaged_s - GRACE_S,
         )
 
-    def _ladder(self, hits: int, dwell_s: float, attention_s: float | None) -> tuple[bool, bool]:
+    def _ladder(self, stay: _Stay, dwell_s: float, attention_s: float | None) -> tuple[bool, bool]:
         """Return whether somebody had an opportunity to see, and whether somebody was a viewer.
 
-        Where looks are not measured at all, being there makes a viewer.
+        Without landmarks, looks are too uncertain to decide who is one: being there does.
         """
         need = self._config.viewer
-        is_pass = hits >= need.min_detections
-        looked = attention_s is None or attention_s >= need.min_attention_s - GRACE_S
+        is_pass = stay.face.hits >= need.min_detections and dwell_s >= OPPORTUNITY_S - GRACE_S
+        looked = not stay.gaze.by_pose or (attention_s or 0.0) >= need.min_attention_s - GRACE_S
         return is_pass, is_pass and looked and dwell_s >= need.min_s - GRACE_S
 
     def _distance(self, stay: _Stay) -> Distance:

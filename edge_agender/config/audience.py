@@ -23,13 +23,16 @@ class ViewerConfig(Section):
 
     min_detections: Annotated[int, Field(ge=1, le=1000)] = 3
     min_s: NotNegative = 0.5
-    min_attention_s: NotNegative = 0.0
+    min_attention_s: NotNegative = 0.3
     engaged_s: Positive = 2.0
 
 
 class LookingConfig(Section):
-    """When a face looks at the sign, by how frontal it is (0..1): from one value until below a lower one."""
+    """When a face looks at the sign: by where the head points, or without landmarks by how frontal it is (0..1)."""
 
+    max_yaw_deg: Annotated[float, Field(gt=0, le=90)] = 30.0
+    max_pitch_deg: Annotated[float, Field(gt=0, le=90)] = 35.0
+    hysteresis_deg: NotNegative = 3.0
     starts_at: Fraction = 0.42
     ends_at: Fraction = 0.38
     smooth_s: NotNegative = 0.2

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from edge_agender.audience.distance import counted_focal_px, distance_cm
 from edge_agender.audience.measures import ContentWindow, Demographics, Window
+from edge_agender.audience.visits import looks
 from edge_agender.daemon.engine import Engine, EngineStatus
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.sinks import Sink
@@ -156,7 +157,7 @@ def _faces(status: EngineStatus) -> Iterator[AimFace]:
             sharpness=sharp,
             light=light,
             distance_cm=distance_cm(box.height, focal, audience.distance.face_height_cm),
-            looking=None if face.frontal is None else face.frontal >= audience.looking.starts_at,
+            looking=looks(face, audience.looking),
         )
 
 

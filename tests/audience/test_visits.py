@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
 from edge_agender.audience.distance import coarse, counted_focal_px, distance_cm
 from edge_agender.audience.measures import Visit
 from edge_agender.audience.visits import Gaze, Visits
-from edge_agender.config.audience import AudienceConfig, DistanceConfig, LookingConfig, ViewerConfig
+from edge_agender.config.audience import AudienceConfig, DistanceConfig, LookingConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Estimate, Face
+from edge_agender.vision.head_pose import HeadPose
 
 CONFIG = AudienceConfig()
 EPOCH_S = 1_700_000_000.0
@@ -53,10 +55,8 @@ def test_a_viewer_needs_three_detections_and_half_a_second(seconds: float, fps: 
     assert stay(Visits(CONFIG), seconds, fps=fps).is_viewer is viewer
 
 
-def test_attention_can_be_required_of_a_viewer() -> None:
-    config = AudienceConfig(viewer=ViewerConfig(min_attention_s=1.0))
-    assert stay(Visits(config), 3.0, frontal=1.0).is_viewer
-    assert not stay(Visits(config), 3.0, frontal=0.1).is_viewer
+def test_without_landmarks_being_there_makes_a_viewer() -> None:
+    assert stay(Visits(CONFIG), 3.0, frontal=0.1).is_viewer
 
 
 def test_attention_is_dwell_for_who_looks_always_and_nothing_for_who_never_does() -> None:
@@ -83,32 +83,77 @@ def test_what_is_on_the_sign_gets_its_share() -> None:
     assert visits.close() == []
 
 
+def turned(yaw_deg: float, pitch_deg: float = 0.0) -> HeadPose:
+    return HeadPose(yaw_deg, pitch_deg, 0.0)
+
+
 class TestGaze:
-    CONFIG = LookingConfig(starts_at=0.6, ends_at=0.4, smooth_s=0.0, max_gap_s=0.6)
+    CONFIG = LookingConfig(smooth_s=0.0, max_gap_s=0.6)
+    FRONTAL = LookingConfig(starts_at=0.6, ends_at=0.4, smooth_s=0.0, max_gap_s=0.6)
 
     def run(
-        self, values: list[float | None], config: LookingConfig = CONFIG, every_s: float = 0.1
+        self, poses: Sequence[HeadPose | float | None], config: LookingConfig = CONFIG, every_s: float = 0.1
     ) -> tuple[float, int]:
         gaze = Gaze(config)
-        return sum(gaze.note(value, every_s) for value in values), gaze.glances
+        faces = [
+            face(1, 0.0, 0.0, 2, each) if isinstance(each, float) else face(1, 0.0, 0.0, 2, None)._replace(pose=each)
+            for each in poses
+        ]
+        return sum(gaze.note(each, every_s) for each in faces), gaze.glances
 
-    def test_hysteresis_makes_one_look_of_noise_between_the_limits(self) -> None:
-        assert self.run([0.7, 0.5, 0.58, 0.45, 0.5, 0.3]) == (pytest.approx(0.5), 1)
-        assert self.run([0.5, 0.55, 0.5]) == (0, 0)
+    def test_who_points_at_the_sign_looks_and_who_is_turned_does_not(self) -> None:
+        assert self.run([turned(0)] * 10) == (pytest.approx(1.0), 1)
+        assert self.run([turned(26, -20)] * 10) == (pytest.approx(1.0), 1)
+        for away in (turned(34), turned(-50), turned(0, 39), turned(0, -60)):
+            assert self.run([away] * 10) == (0, 0)
+
+    def test_hysteresis_makes_one_look_of_noise_at_the_limit(self) -> None:
+        assert self.run([turned(each) for each in (26, 29, 32, 28, 31, 34)]) == (pytest.approx(0.6), 1)
+        assert self.run([turned(each) for each in (29, 28, 29)]) == (0, 0)
 
     def test_each_return_is_a_glance(self) -> None:
-        assert self.run([0.9, 0.9, 0.1, 0.1, 0.9, 0.1])[1] == 2
+        assert self.run([turned(each) for each in (0, 0, 60, 60, 0, 60)])[1] == 2
+
+    def test_without_landmarks_it_goes_by_how_frontal_a_face_is(self) -> None:
+        assert self.run([0.7, 0.5, 0.58, 0.45, 0.5, 0.3], self.FRONTAL) == (pytest.approx(0.6), 1)
+        assert self.run([0.5, 0.55, 0.5], self.FRONTAL) == (0, 0)
 
     def test_frames_that_did_not_measure_change_nothing(self) -> None:
-        assert self.run([0.9, None, None, 0.9]) == (pytest.approx(0.3), 1)
+        assert self.run([turned(0), None, None, turned(0)]) == (pytest.approx(0.4), 1)
 
     def test_a_gap_ends_a_look(self) -> None:
-        assert self.run([0.9, 0.9, 0.9], every_s=1.0) == (0, 3)
+        assert self.run([turned(0)] * 3, every_s=1.0) == (0, 3)
 
     def test_smoothing_swallows_a_single_frame(self) -> None:
-        values = [0.9] * 10 + [0.0] + [0.9] * 10
+        values = [turned(0)] * 10 + [turned(70)] + [turned(0)] * 10
         assert self.run(values)[1] == 2
-        assert self.run(values, LookingConfig(starts_at=0.6, ends_at=0.4, smooth_s=0.2))[1] == 1
+        assert self.run(values, LookingConfig(smooth_s=0.2))[1] == 1
+
+
+def test_dwell_and_attention_begin_at_the_same_detection() -> None:
+    visits = Visits(CONFIG)
+    for step in range(1, 11):
+        somebody = face(1, 0.0, step / 10, step + 1, None)._replace(pose=turned(0))
+        visits.observe([somebody], step / 10, EPOCH_S + step / 10, None, 1000)
+    (visit,) = visits.close()
+    assert (visit.dwell_s, visit.attention_s) == (pytest.approx(1.0), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("looked_s", "viewer", "engaged"), [(0.1, False, False), (0.3, True, False), (2.0, True, True)]
+)
+def test_the_ladder_from_passing_by_to_being_engaged(looked_s: float, viewer: bool, engaged: bool) -> None:
+    config = AudienceConfig(looking=LookingConfig(smooth_s=0))
+    visits = Visits(config)
+    for step in range(1, 41):
+        pose = turned(0 if step / 10 <= looked_s + 1e-6 else 70)
+        somebody = face(1, 0.0, step / 10, step + 1, None)._replace(pose=pose)
+        visits.observe([somebody], step / 10, EPOCH_S + step / 10, None, 1000)
+    (visit,) = visits.close()
+    # A look lasts until the detection that says otherwise.
+    assert visit.attention_s == pytest.approx(looked_s + 0.1)
+    assert visit.is_pass
+    assert (visit.is_viewer, visit.is_engaged) == (viewer, engaged)
 
 
 def test_distance_from_the_size_of_a_face_and_the_lens() -> None:

@@ -82,12 +82,17 @@ def update_of(tracker: Tracker) -> Update:
     """Run the product's tracker as the pipeline does, estimates included."""
 
     def update(look: Look) -> list[int | None]:
-        tracker.update(look.detections, look.now_s)
-        estimates = {id(each.box): estimate for each, estimate in zip(look.detections, look.estimates, strict=True)}
-        for track in tracker.visible:
-            if track.needs_estimate(QUALITY):
-                track.add_estimate(estimates[id(track.found)], QUALITY)
+        observe(tracker, look)
         ids = {id(track.found): track.id for track in tracker.tracks if track.seen}
         return [ids.get(id(detection.box)) for detection in look.detections]
 
     return update
+
+
+def observe(tracker: Tracker, look: Look) -> None:
+    """Let the tracker see a simulated frame as the pipeline does."""
+    tracker.update(look.detections, look.now_s)
+    estimates = {id(each.box): estimate for each, estimate in zip(look.detections, look.estimates, strict=True)}
+    for track in tracker.visible:
+        if track.needs_estimate(QUALITY):
+            track.add_estimate(estimates[id(track.found)], QUALITY)

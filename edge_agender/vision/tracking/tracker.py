@@ -67,6 +67,7 @@ class Tracker:
     def take_over(self, before: Tracker) -> None:
         """Go on with the tracks of another configuration, under the same numbers."""
         self._tracks, self._next_id = before._tracks, before._next_id
+        self._memory.tracks = before._memory.tracks
         self._predicted_s, self._searched_s = before._predicted_s, before._searched_s
 
     def predict(self, now_s: float) -> list[Track]:
