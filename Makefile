@@ -35,6 +35,9 @@ $(VENV)/.fleet: $(VENV)/.run
 fleet: $(VENV)/.fleet ## broker, collector, page and five simulated devices; counts what was lost (SECONDS=90; Mosquitto)
 	@$(BIN)/python -m proofs.fleet $(if $(SECONDS),--seconds $(SECONDS))
 
+test-fleet: $(VENV)/.dev ## the fleet under kills: Mosquitto, three NATS nodes, PostgreSQL (root builds a Debian 13 root once)
+	PYTHON=$(abspath $(BIN)/python) tests/fleet/run $(if $(SHORT),short)
+
 test: lint ## style, types and the quick tests: under three minutes
 	$(BIN)/python -m pytest -m 'not slow'
 

@@ -51,6 +51,8 @@ def keep(database: Database, records: Sequence[Record], now_s: float) -> Outcome
     states = [record for record in records if isinstance(record, State)]
     refused = [record for record in records if isinstance(record, Refused)]
     with database.writing() as transaction:
+        # First of all and in one order, so that two collectors never wait for each other.
+        transaction.lock_streams(sorted({*(one.stream for one in durable), *_streams_of(states)}), int(now_s))
         if durable:
             _keep_durable(transaction, durable, int(now_s), outcome)
         if states:
@@ -216,10 +218,14 @@ def _compare(
 
 
 def _mark_dirty(transaction: Transaction, records: Sequence[Durable], now_s: int, outcome: Outcome) -> None:
-    hours = {(record.device, record.start_s // HOUR_S * HOUR_S) for record in records}
+    """Mark hours, and hold a mark that is there: the roll-up waits until what is stored here can be seen."""
+    hours = sorted({(record.device, record.start_s // HOUR_S * HOUR_S) for record in records})
     outcome.hours += len(hours)
-    rows = [(device, hour_s, now_s) for device, hour_s in sorted(hours)]
-    transaction.insert_new("dirty", ("device", "hour_s", "since_s"), ("device", "hour_s"), rows)
+    transaction.many(
+        "INSERT INTO dirty (device, hour_s, since_s) VALUES (:device, :hour_s, :now_s)"
+        " ON CONFLICT (device, hour_s) DO UPDATE SET since_s = dirty.since_s",
+        [{"device": device, "hour_s": hour_s, "now_s": now_s} for device, hour_s in hours],
+    )
 
 
 # -- what devices say of themselves
@@ -228,7 +234,7 @@ def _mark_dirty(transaction: Transaction, records: Sequence[Durable], now_s: int
 def _keep_states(transaction: Transaction, states: Sequence[State], now_s: int, outcome: Outcome) -> None:
     outcome.states += len(states)
     _ensure_devices(transaction, {state.device for state in states}, now_s)
-    for state in states:
+    for state in sorted(states, key=lambda state: state.device):
         values = _STATE_COLUMNS[state.kind](state)
         sets = ", ".join(f"{name} = :{name}" for name in values)
         transaction.run(f"UPDATE device SET {sets} WHERE name = :device", {**values, "device": state.device})
@@ -236,16 +242,25 @@ def _keep_states(transaction: Transaction, states: Sequence[State], now_s: int, 
             _expect_sequences(transaction, state, now_s, outcome)
 
 
+def _streams_of(states: Sequence[State]) -> list[tuple[str, str, str]]:
+    """What health says numbers of."""
+    return [
+        (state.device, kind, state.boot_id)
+        for state in states
+        if state.kind == "health"
+        for kind in state.values.get("sequences", {})
+        if kind in KINDS
+    ]
+
+
 def _expect_sequences(transaction: Transaction, state: State, now_s: int, outcome: Outcome) -> None:
     """A device says the last number it has given to each kind: what has not come of that is missing."""
-    said = state.values.get("sequences")
-    if not isinstance(said, dict):
+    streams = _streams_of([state])
+    if not streams:
         return
-    kinds = sorted(kind for kind in said if kind in KINDS)
-    streams = [(state.device, kind, state.boot_id) for kind in kinds]
     for stream, ledger in _load(transaction, streams, now_s).items():
         before = list(ledger.gaps)
-        ledger.expect(int(said[stream[1]]))
+        ledger.expect(int(state.values["sequences"][stream[1]]))
         _save(transaction, {stream: ledger}, {stream: (ledger.last, before)}, now_s, outcome)
 
 

@@ -26,6 +26,8 @@ from edge_agender.fleet.store import Database, Transaction
 REST = -1
 WHOLE = ""
 AT_ONCE = 100
+# The task's number: of several collectors one does it.
+PUBLISH = 2
 SUMS = (
     "covered_s", "opportunities", "viewers", "engaged", "dwell_s", "dwell_viewers", "attention_s", "attention_viewers",
     "count_s", "count_covered_s",
@@ -63,6 +65,8 @@ Table = dict[tuple[int, str], Sums]  # (hour_s or REST, content) -> sums
 def publish(database: Database, rules: Rules, now_s: float, at_once: int = AT_ONCE) -> int:
     """Publish what has settled of up to `at_once` days of devices; return of how many."""
     with database.writing() as transaction:
+        if not transaction.alone(PUBLISH):
+            return 0
         waiting = transaction.rows(
             "SELECT device, day FROM unpublished WHERE since_s <= :now_s ORDER BY since_s, device, day LIMIT :most",
             {"now_s": int(now_s), "most": at_once},

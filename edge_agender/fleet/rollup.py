@@ -14,6 +14,8 @@ from edge_agender.fleet.store import Database, Transaction
 
 # Hours made in one transaction: the collector waits for its end.
 AT_ONCE = 200
+# The task's number: of several collectors one does it.
+ROLL_UP = 1
 _VALUES = (
     "windows", "covered_s", "opportunities", "viewers", "engaged", "dwell_s", "dwell_viewers", "attention_s",
     "attention_viewers", "glances", "count_s", "count_covered_s", "peak", "light_s",
@@ -46,11 +48,14 @@ ON CONFLICT (device, hour_s, content) DO UPDATE SET {", ".join(f"{name} = exclud
 def roll_up(database: Database, rules: Rules, now_s: float, at_once: int = AT_ONCE) -> int:
     """Make up to `at_once` of the marked hours; return how many were made. 0: nothing is marked."""
     with database.writing() as transaction:
+        if not transaction.alone(ROLL_UP):
+            return 0
         marked = transaction.rows(
             "SELECT device, hour_s FROM dirty ORDER BY since_s, device, hour_s LIMIT :most", {"most": at_once}
         )
-        # The mark goes first: a message that comes between these statements marks the hour again.
-        for device, hour_s in marked:
+        # The mark goes first: whoever is storing something for this hour holds it (keeping.py), so that what is read
+        # after that is complete; and in the order in which they take them.
+        for device, hour_s in sorted(marked):
             transaction.run(
                 "DELETE FROM dirty WHERE device = :device AND hour_s = :hour_s", {"device": device, "hour_s": hour_s}
             )

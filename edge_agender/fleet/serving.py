@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge_agender.config.settings import MqttConfig
 from edge_agender.fleet.broker import MqttSource
 from edge_agender.fleet.collector import Collector
+from edge_agender.fleet.enrolment import expire
 from edge_agender.fleet.healing import heal
 from edge_agender.fleet.metrics import FleetMetrics, exposition
 from edge_agender.fleet.mosquitto import COLLECTOR, OwnBroker
@@ -34,6 +35,7 @@ TURN_S = 1.0
 HEAL_EVERY_S = 15.0
 PUBLISH_EVERY_S = 5.0
 DELETE_EVERY_S = 600.0
+EXPIRE_EVERY_S = 60.0
 
 
 class Housekeeper:
@@ -73,6 +75,9 @@ class Housekeeper:
                 pass
         if self._config.heal.enabled and self._is_due("heal", HEAL_EVERY_S, now_s):
             heal(self._database, self._config.heal, self._config.prefix, self._send, now_s)
+        if self._is_due("expire", EXPIRE_EVERY_S, now_s):
+            for name in expire(self._database, self._config, now_s):
+                _log.info("%s: its credential has ended", name)
         if self._is_due("delete", DELETE_EVERY_S, now_s):
             while delete_old(self._database, self._config.keep, now_s):
                 pass

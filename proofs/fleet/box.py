@@ -58,12 +58,11 @@ class Box:
         return {kind: sequence - 1 for kind, sequence in self._sequences.items()}
 
     def status(self, state: str) -> Message:
-        return self._message("status", {"state": state, "software": "0.1.0"}, retain=True)
+        return self._message("status", status_fields(state), retain=True)
 
     def health(self) -> Message:
-        fields: dict[str, Any] = dict.fromkeys(_HEALTH_COUNTS, 0)
-        fields |= dict.fromkeys(_HEALTH_UNKNOWN)
-        fields |= {"sent": utc_text(time.time()), "uptime_s": 0.0, "alarms": [], "sequences": self.last, "fps": 15.0}
+        fields = health_fields(self.last)
+        fields.pop("sequence")
         return self._message("health", self._numbered("health", fields))
 
     def step(self, length_s: int) -> None:
@@ -110,6 +109,18 @@ _HEALTH_COUNTS = (
 _HEALTH_UNKNOWN = (
     "latency_p50_ms", "latency_p95_ms", "cpu_percent", "memory_mb", "temperature_c", "throttled", "clock_synchronised",
 )  # fmt: skip
+
+
+def status_fields(state: str) -> dict[str, Any]:
+    return {"state": state, "source": "ok" if state == "online" else None, "software": "0.1.0"}
+
+
+def health_fields(last: dict[str, int]) -> dict[str, Any]:
+    """What a device that does nothing but send says of itself: the last number of each kind."""
+    fields: dict[str, Any] = dict.fromkeys(_HEALTH_COUNTS, 0)
+    fields |= dict.fromkeys(_HEALTH_UNKNOWN)
+    times = {"sent": utc_text(time.time()), "uptime_s": 0.0, "fps": 15.0}
+    return fields | times | {"sequence": 0, "source": "ok", "alarms": [], "sequences": last}
 
 
 def parse() -> argparse.Namespace:

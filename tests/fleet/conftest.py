@@ -14,6 +14,7 @@ from edge_agender.fleet.keeping import keep
 from edge_agender.fleet.publish import Rules, publish
 from edge_agender.fleet.rollup import roll_up_all
 from edge_agender.fleet.store import Database, open_database
+from proofs.fleet.servers import NotHereError, Postgresql
 from tests.fleet.messages import DAY_S, MIDNIGHT_S, demographics, record, window
 
 PASSWORD = "forty-boxes"
@@ -23,8 +24,23 @@ SCREENS = {"lobby": ("acme", "north"), "bakery": ("acme", "north"), "station": (
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{tmp_path / 'fleet.sqlite3'}")
+def _server(tmp_path: Path) -> Iterator[Postgresql]:
+    """One for each test, which leaves no process behind."""
+    try:
+        server = Postgresql(tmp_path)
+    except NotHereError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty store of each kind: both must do the same."""
+    url = f"sqlite:///{tmp_path / 'fleet.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("_server").url
+    opened = open_database(url)
     yield opened
     opened.close()
 

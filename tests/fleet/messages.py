@@ -84,7 +84,7 @@ def health(sequences: dict[str, int], sequence: int = 0, device: str = "lobby", 
     )  # fmt: skip
     return {
         **{"schema": "edge-agender.health", "version": 1, "device": device, "boot_id": BOOT, "sequence": sequence},
-        **{"sent": utc(NOW_S), "alarms": [], "sequences": sequences},
+        **{"sent": utc(NOW_S), "source": "ok", "alarms": [], "sequences": sequences},
         **dict.fromkeys(counts, 0),
         **dict.fromkeys(unknown),
         **fields,
@@ -94,7 +94,7 @@ def health(sequences: dict[str, int], sequence: int = 0, device: str = "lobby", 
 def status(state: str, device: str = "lobby") -> dict[str, Any]:
     return {
         **{"schema": "edge-agender.status", "version": 1, "device": device, "boot_id": BOOT, "state": state},
-        "software": "0.1.0",
+        **{"source": "ok" if state == "online" else None, "software": "0.1.0"},
     }
 
 

@@ -8,9 +8,11 @@ from edge_agender.fleet.intake import read
 from edge_agender.fleet.keeping import keep
 from edge_agender.fleet.publish import Rules
 from edge_agender.fleet.records import Record, Refused
+from edge_agender.fleet.retention import delete_old
 from edge_agender.fleet.rollup import differing_hours, roll_up_all
+from edge_agender.fleet.settings import KeepConfig
 from edge_agender.fleet.store import Database
-from tests.fleet.messages import NOW_S, PREFIX, arrival, demographics, health, record, status, window
+from tests.fleet.messages import MIDNIGHT_S, NOW_S, PREFIX, arrival, demographics, health, record, status, window
 
 
 def rows(database: Database, sql: str) -> list[tuple[object, ...]]:
@@ -120,3 +122,23 @@ def test_a_difference_would_be_found(database: Database) -> None:
     with database.writing() as transaction:
         transaction.run("UPDATE hour SET viewers = viewers + 1 WHERE content = ''")
     assert len(differing_hours(database)) == 1
+
+
+def test_what_is_old_goes_kind_by_kind_and_hours_stay(database: Database) -> None:
+    keep(database, [record(window(number), NOW_S) for number in (0, 1, 4 * 1440)], NOW_S)
+    roll_up_all(database, Rules(), NOW_S)
+    limits = KeepConfig(raw_days=1, window_days=8)
+    while delete_old(database, limits, MIDNIGHT_S + 11 * 86400 + 7200):
+        pass
+    assert rows(database, "SELECT count(*) FROM message") == [(0,)]
+    assert rows(database, "SELECT number FROM audience_window") == [(4 * 1440,)]
+    assert rows(database, "SELECT count(*) FROM audience_content") == [(1,)]
+    assert rows(database, "SELECT sum(windows) FROM hour WHERE content = ''") == [(3,)]
+
+
+def test_a_copy_of_what_was_deleted_is_a_copy_all_the_same(database: Database) -> None:
+    keep(database, [record(window(0), NOW_S)], NOW_S)
+    while delete_old(database, KeepConfig(raw_days=0.1, window_days=0.1), NOW_S + 86400):
+        pass
+    outcome = keep(database, [record(window(0))], NOW_S + 86400)
+    assert (outcome.stored["window"], outcome.copies) == (0, 1)

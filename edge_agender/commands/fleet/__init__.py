@@ -18,6 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     for name, text in {
         "devices": "every device: state, last message, version, gaps",
         "gaps": "what is missing, boot by boot, and what became of it",
+        "check": "what needs a person: clocks, dark cameras, versions, unusual rates; exit code 1 on a finding",
     }.items():
         _action(actions, name, text).add_argument("--json", action="store_true", help="one JSON object a line")
 

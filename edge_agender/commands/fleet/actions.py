@@ -45,7 +45,7 @@ def enrol(options: argparse.Namespace) -> int:
         options.out.touch(mode=0o600)
         options.out.write_text(text + "\n")
         text = str(options.out)
-    print(f"On {options.name}, as root:\n\n  edge-agender setup --yes --enrol {text}\n")
+    print(f"On {options.name}:\n\n  sudo edge-agender setup --yes --enrol {text}\n")
     if config.broker != "own":
         print("Enter this user at your broker, with the right to write below its own name:")
         print(f"  user {token.name}  password {token.password}")
@@ -72,6 +72,20 @@ def devices(options: argparse.Namespace) -> int:
 def gaps(options: argparse.Namespace) -> int:
     names = ("device", "kind", "boot_id", "first", "last", "found_s", "asked", "outcome")
     return _print(options, names, f"SELECT {', '.join(names)} FROM gap ORDER BY found_s, device, first")
+
+
+def check(options: argparse.Namespace) -> int:
+    from edge_agender.fleet import checks
+
+    with opened(options) as (config, database):
+        found = checks.check(database, "", config.offline_after_s, time.time())
+    if options.json:
+        print(checks.as_json(found))
+    else:
+        for finding in found:
+            print(f"{finding.device}: {finding.text}")
+        print(f"{len(found)} findings" if found else "nothing needs a person")
+    return int(bool(found))
 
 
 def _print(options: argparse.Namespace, names: Sequence[str], sql: str) -> int:

@@ -35,6 +35,9 @@ class Limits:
     never_qos_1: bool = False
     in_flight: int = IN_FLIGHT
     packet_bytes: int = MAX_PACKET_BYTES
+    # It has taken a retained will with acknowledgement, or is one of several: where it closes, that is not the reason.
+    # A node of NATS closes while its cluster has no leader, and stores nothing that comes at QoS 0.
+    takes_will: bool = False
     _languages: list[Language] = field(default_factory=list)
 
     def languages(self, config: MqttConfig) -> list[Language]:
@@ -46,6 +49,7 @@ class Limits:
     def accepted(self, properties: Properties | None, *, mqtt_5: bool) -> None:
         """Take over what a CONNACK allows. MQTT 3.1.1 says nothing: there, what was learned stays."""
         self._languages = []
+        self.takes_will = self.takes_will or (self.retain and self.qos > 0)
         self.in_flight = max(1, min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT)))
         self.packet_bytes = getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES)
         if mqtt_5:
@@ -68,7 +72,7 @@ class Limits:
         False where nothing is left to do without: then the will was not the reason, and all is as before.
         """
         code = RETAIN_NOT_SUPPORTED if self.retain else QOS_NOT_SUPPORTED
-        if self.refused(code, accepted=False):
+        if not self.takes_will and self.refused(code, accepted=False):
             return True
         self.retain, self.qos = True, 1
         return False

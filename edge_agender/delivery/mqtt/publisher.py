@@ -59,7 +59,8 @@ class Publisher:
     def __init__(self, config: MqttConfig, device: str, outbox: Outbox, status: Callable[[State], Message]) -> None:
         self._config, self._outbox, self._status = config, outbox, status
         self._name = client_id(config, device)
-        self._brokers = [(broker, Limits()) for broker in config.brokers]
+        several = len(config.brokers) > 1
+        self._brokers = [(broker, Limits(takes_will=several)) for broker in config.brokers]
         self._turn = self._round_began = 0
         self._subscriptions: list[Subscription] = []
         self._traffic = Traffic()

@@ -43,6 +43,9 @@ class Transaction(Protocol):
         """Return the last sequence number of each stream, made with -1 where it is new. No other transaction gets at
         these streams before this one has ended."""
 
+    def alone(self, task: int) -> bool:
+        """Say whether nobody else is at this task, who then keeps out until this transaction has ended."""
+
     def ensure_days(self, starts_s: Iterable[int]) -> None:
         """Make the partitions for measurements that start then, where this database has partitions."""
 

@@ -87,6 +87,8 @@ class PostgresqlTransaction:
         return {row[: len(key)]: row[len(key) :] for row in found}
 
     def lock_streams(self, streams: Sequence[tuple[str, str, str]], now_s: int) -> dict[tuple[str, str, str], int]:
+        if not streams:
+            return {}
         made = [(*stream, -1, now_s, now_s) for stream in streams]
         columns = ("device", "kind", "boot_id", "last", "first_seen_s", "last_seen_s")
         self.insert_new("stream", columns, columns[:3], sorted(made))
@@ -98,6 +100,10 @@ class PostgresqlTransaction:
         )
         found = self._connection.execute(query, [list(column) for column in zip(*streams, strict=True)])
         return {(device, kind, boot_id): last for device, kind, boot_id, last in found}
+
+    def alone(self, task: int) -> bool:
+        taken = self._connection.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (_LOCK_DAYS, task))
+        return bool(taken.fetchall()[0][0])
 
     def ensure_days(self, starts_s: Iterable[int]) -> None:
         wanted = {start_s // DAY_S for start_s in starts_s} - self._days
@@ -118,14 +124,24 @@ class PostgresqlTransaction:
         self._connection.execute(make.format(parts.Identifier(name), parts.Identifier(table), *limits))
 
     def delete_before(self, table: str, column: str, before_s: int, most: int) -> int:
-        query = parts.SQL("DELETE FROM {t} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {t} WHERE {c} < %s LIMIT %s))")
-        if table in BY_DAY:
-            # Row addresses are a partition's own.
-            query = parts.SQL(
-                "DELETE FROM {t} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {t} WHERE {c} < %s LIMIT %s)"
-            )
+        if table in BY_DAY and column == "start_s":
+            return self._drop_partitions(table, before_s)
+        rows = "SELECT tableoid, ctid FROM {t} WHERE {c} < %s LIMIT %s"
+        query = parts.SQL(f"DELETE FROM {{t}} WHERE (tableoid, ctid) IN ({rows})")
         made = query.format(t=parts.Identifier(table), c=parts.Identifier(column))
         return self._connection.execute(made, (before_s, most)).rowcount
+
+    def _drop_partitions(self, table: str, before_s: int) -> int:
+        """Drop the days that are over as a whole; return of how many rows, as the planner estimates."""
+        query = (
+            "SELECT c.relname, greatest(c.reltuples, 1)::bigint FROM pg_inherits i JOIN pg_class c ON c.oid = inhrelid"
+        )
+        found = self._connection.execute(f"{query} WHERE inhparent = %s::regclass", (table,)).fetchall()
+        last = f"{table}_{strftime('%Y%m%d', gmtime(before_s))}"
+        old = [(name, rows) for name, rows in found if name < last and name[len(table) + 1 :].isdigit()]
+        for name, _ in old:
+            self._connection.execute(parts.SQL("DROP TABLE {}").format(parts.Identifier(name)))
+        return sum(rows for _, rows in old)
 
 
 def _names(names: Sequence[str]) -> parts.Composed:

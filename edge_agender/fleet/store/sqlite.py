@@ -54,11 +54,17 @@ class SqliteTransaction:
         return {one: row for one, row in found if row is not None}
 
     def lock_streams(self, streams: Sequence[tuple[str, str, str]], now_s: int) -> dict[tuple[str, str, str], int]:
+        if not streams:
+            return {}
         made = [(*stream, -1, now_s, now_s) for stream in streams]
         columns = ("device", "kind", "boot_id", "last", "first_seen_s", "last_seen_s")
         self.insert_new("stream", columns, columns[:3], made)
         found = self.lookup("stream", columns[:3], ("last",), streams)
         return {(one[0], one[1], one[2]): row[0] for one, row in found.items()}
+
+    def alone(self, task: int) -> bool:
+        """One writes at a time."""
+        return True
 
     def ensure_days(self, starts_s: Iterable[int]) -> None:
         """SQLite has no partitions."""
