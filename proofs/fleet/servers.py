@@ -77,11 +77,12 @@ class Nats:
     def _write(self, node: Node) -> None:
         node.folder.mkdir(parents=True)
         routes = ", ".join(f'"nats://127.0.0.1:{one.cluster_port}"' for one in self.nodes)
+        cluster = f"name: fleet, listen: 127.0.0.1:{node.cluster_port}, routes: [{routes}]"
         (node.folder / "nats.conf").write_text(
             f"server_name: node-{node.number}\nlisten: 127.0.0.1:{node.client_port}\n"
             f'jetstream {{ store_dir: "{node.folder}", sync_interval: "1s", max_mem: 64M, max_file: 2G }}\n'
-            f"cluster {{ name: fleet, listen: 127.0.0.1:{node.cluster_port}, routes: [{routes}] }}\n"
-            f"mqtt {{ listen: 127.0.0.1:{node.mqtt_port}, stream_replicas: {len(self.nodes)} }}\n"
+            + (f"cluster {{ {cluster} }}\n" if len(self.nodes) > 1 else "")
+            + f"mqtt {{ listen: 127.0.0.1:{node.mqtt_port}, stream_replicas: {len(self.nodes)} }}\n"
             f"authorization {{ user: {USER}, password: {PASSWORD} }}\n"
         )
 

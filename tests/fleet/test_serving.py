@@ -19,7 +19,7 @@ from edge_agender.delivery.inbox import Resends
 from edge_agender.delivery.mqtt.publisher import Publisher
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.fleet import serving
-from edge_agender.fleet.enrolment import enrol, revoke
+from edge_agender.fleet.enrolment import enrol, expire, revoke
 from edge_agender.fleet.serving import Fleet
 from edge_agender.fleet.settings import FleetConfig
 from edge_agender.messages.message import Message
@@ -146,3 +146,14 @@ def test_poison_is_put_aside_and_what_comes_after_it_is_stored(fleet: Fleet, tmp
         assert publisher.state().connected
     assert count(fleet, "SELECT count(*) FROM refused") == 5
     assert fleet.troubles() == []
+
+
+def test_a_credential_ends_when_its_days_are_over(fleet: Fleet) -> None:
+    assert fleet.broker is not None
+    passwords = fleet.broker.credentials.folder / "passwords"
+    enrol(fleet.database, fleet.config, "guest", "default", "", 7, 0.0)
+    assert "guest:" in passwords.read_text()
+    assert expire(fleet.database, fleet.config, 6 * 86400) == []
+    assert expire(fleet.database, fleet.config, 7 * 86400) == ["guest"]
+    assert "guest:" not in passwords.read_text()
+    assert expire(fleet.database, fleet.config, 8 * 86400) == []
