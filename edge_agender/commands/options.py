@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SYSTEM_CONFIG = Path("/etc/edge-agender/config.yaml")
 CONFIG_VARIABLE = "EDGE_AGENDER_CONFIG"
-DETECTORS = ("ssd", "res10", "haar")
+DETECTORS = ("ssd", "res10", "yunet", "haar")
 
 
 def add_config_flags(parser: ArgumentParser) -> None:

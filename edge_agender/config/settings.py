@@ -122,11 +122,11 @@ class SourceConfig(Section):
 
 
 # The model of each kind of detector that has one, where detector.model is empty.
-DETECTOR_MODELS = {"ssd": "face-ssd", "res10": "res10"}
+DETECTOR_MODELS = {"ssd": "face-ssd", "res10": "res10", "yunet": "yunet"}
 
 
 class DetectorConfig(Section):
-    kind: Literal["ssd", "res10", "haar"] = "ssd"
+    kind: Literal["ssd", "res10", "yunet", "haar"] = "ssd"
     model: str | None = None
     score_threshold: Fraction | None = None
     nms_iou: Fraction = 0.45

@@ -12,6 +12,7 @@ from edge_agender.vision.assembly import configured_detector
 from edge_agender.vision.detectors.boxes import suppress, to_detections
 from edge_agender.vision.detectors.res10 import Res10Detector
 from edge_agender.vision.detectors.ssd import SsdDetector
+from edge_agender.vision.detectors.yunet import YunetDetector
 from tests.support import tiny_models
 from tests.support.paths import SHARED
 from training.common.joined import joined
@@ -200,6 +201,38 @@ def res10_spec():
     if not folder.is_dir():
         pytest.skip("needs ../shared/models: the published res10 is not shipped")
     return spec.model_copy(update={"folder": folder})
+
+
+def yunet_spec():
+    spec = models.load_manifest(models.shipped_folder() / models.PUBLISHED)["yunet"]
+    folder = SHARED / "models"
+    if not (folder / "yunet_n.onnx").is_file():
+        pytest.skip("needs ../shared/models: the published YuNet is not shipped")
+    return spec.model_copy(update={"folder": folder})
+
+
+READS_YUNET = tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 13)
+
+
+@pytest.mark.skipif(READS_YUNET, reason="this OpenCV reads YuNet")
+def test_an_opencv_that_does_not_read_yunet_says_which_one_does():
+    with pytest.raises(ModelError, match=r"opencv-python-headless>=4\.13") as caught:
+        YunetDetector(DetectorConfig(kind="yunet"), yunet_spec())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not READS_YUNET, reason="needs OpenCV 4.13 or later")
+def test_yunet_finds_the_man_with_the_ball_and_his_eyes():
+    detector = YunetDetector(DetectorConfig(kind="yunet"), yunet_spec())
+    (found,) = detector.detect(man_with_a_ball())
+    assert overlap([found]) > 0.5
+    assert found.landmarks.right_eye[0] < found.landmarks.nose[0] < found.landmarks.left_eye[0]
+    assert detector.busy_s > 0
+
+
+def test_yunet_takes_no_other_model():
+    with pytest.raises(ModelError, match="is not YuNet"):
+        YunetDetector(DetectorConfig(kind="yunet"), models.find_model("face-ssd"))
 
 
 def man_with_a_ball():

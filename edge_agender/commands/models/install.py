@@ -27,6 +27,7 @@ from edge_agender.inference.catalogue import MANIFEST, PUBLISHED, load_manifest,
 from edge_agender.inference.spec import MAX_MODEL_BYTES, FileSpec, ModelSpec, NetworkSpec, SourceFile
 from edge_agender.vision.detectors.res10 import Res10Detector
 from edge_agender.vision.detectors.ssd import SsdDetector
+from edge_agender.vision.detectors.yunet import YunetDetector
 from edge_agender.vision.estimator import ModelEstimator
 
 TIMEOUT_S = 30.0
@@ -127,8 +128,8 @@ def _try(spec: ModelSpec) -> None:
     if spec.detection is None:
         ModelEstimator(spec)
     else:
-        config = DetectorConfig()
-        Res10Detector(config, spec) if spec.detection.decode == "res10" else SsdDetector(config, spec)
+        kinds = {"res10": Res10Detector, "yunet": YunetDetector}
+        kinds.get(spec.detection.decode, SsdDetector)(DetectorConfig(), spec)
 
 
 def _stage(part: NetworkSpec, spec: ModelSpec, user: Path, fetch: Fetch, made: list[Path]) -> NetworkSpec:

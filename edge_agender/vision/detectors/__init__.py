@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from edge_agender.vision.detectors.haar import HaarDetector
     from edge_agender.vision.detectors.res10 import Res10Detector
     from edge_agender.vision.detectors.ssd import SsdDetector
+    from edge_agender.vision.detectors.yunet import YunetDetector
+
+    AnyDetector = SsdDetector | Res10Detector | YunetDetector | HaarDetector
 
 
-def open_detector(config: DetectorConfig, spec: ModelSpec | None) -> SsdDetector | Res10Detector | HaarDetector:
+def open_detector(config: DetectorConfig, spec: ModelSpec | None) -> AnyDetector:
     """Return the detector of a configured kind with its model, None for a kind that has none.
 
     Raises ModelError where the model does not fit the kind, or OpenCV's part is missing.
@@ -29,6 +32,10 @@ def open_detector(config: DetectorConfig, spec: ModelSpec | None) -> SsdDetector
         from edge_agender.vision.detectors.res10 import Res10Detector
 
         return Res10Detector(config, spec)
+    if config.kind == "yunet":
+        from edge_agender.vision.detectors.yunet import YunetDetector
+
+        return YunetDetector(config, spec)
     from edge_agender.vision.detectors.ssd import SsdDetector
 
     return SsdDetector(config, spec)
