@@ -192,4 +192,6 @@ def test_each_entry_names_its_origin_and_licence():
     for name, spec in FAMILIES.items():
         assert spec.origin.startswith("https://"), name
         assert spec.licence, name
-        assert spec.verified == (name == "res10" or (name.startswith("ssrnet") and name != "ssrnet-mxnet")), name
+        assert spec.verified == (
+            name in ("res10", "yunet") or (name.startswith("ssrnet") and name != "ssrnet-mxnet")
+        ), name

@@ -23,7 +23,7 @@ from training.common.progress import show
 from training.detector.predictors import Found, iou_of
 from training.detector.scrfd import Scrfd
 
-PORTRAITS = {"adience": 2000, "appareal": 2000, "aaf": 1200, "utkface": 1500, "lag": 600}
+PORTRAITS = {"aaf": 1200, "utkface": 1500, "lag": 600}
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 LEAST_HEIGHT_PX = 14  # of a face whose landmarks are believed
 LEAST_SCORE = 0.7  # YuNet's, of a portrait
@@ -64,19 +64,14 @@ def _points(
     return points_of(row) if row else None
 
 
-def portraits(data: Path, teachers: dict[tuple[str, int], dict[str, str]]) -> list[Row]:
-    """Return rows of portraits of which YuNet is sure, drawn by their names; APPA-REAL's test part stays out."""
-    with (data / "appareal.csv").open() as lines:
-        tests = {row["path"] for row in csv.DictReader(lines) if row["split"] == "test"}
+def portraits(teachers: dict[tuple[str, int], dict[str, str]]) -> list[Row]:
+    """Return rows of portraits of which YuNet is sure, drawn by their names."""
     rows = []
     for collection, most in PORTRAITS.items():
         fit = [
             (path, row)
             for (path, _), row in teachers.items()
-            if path.startswith(f"{collection}/")
-            and path not in tests
-            and row["nose_x"]
-            and float(row["score"] or 0) > 0.7
+            if path.startswith(f"{collection}/") and row["nose_x"] and float(row["score"] or 0) > 0.7
         ]
         fit.sort(key=lambda pair: zlib.crc32(pair[0].encode()))
         for path, row in fit[:most]:
@@ -101,7 +96,7 @@ def main() -> None:
         if done % 100 == 0:
             used = time.time() - start
             show(used, used * len(scenes) / done / 60, done, "scenes")
-    rows += portraits(args.data, teachers)
+    rows += portraits(teachers)
     rows += [
         {"path": f"nofaces/{path.name}", "kind": "empty", "faces": []}
         for path in sorted((args.data / "nofaces").iterdir())
