@@ -87,11 +87,13 @@ class Pipeline:
         self.work = Work()
         # Somebody aims the camera: note each face's sharpness and light, 0..1, by track.
         self.aiming = False
+        self._size_px: tuple[int, int] | None = None
         self.conditions: dict[int, tuple[float, float]] = {}
 
     def process(self, frame: Frame) -> Observation:
         """Look at one frame; its buffers stay the caller's to give back."""
         laps = self.times.laps()
+        self._follow_size(frame.size_px)
         searched = self._cadence.due(frame.small, frame.captured_s, people=self._tracker.people)
         laps.lap("gate")
         self.work.frames += 1
@@ -126,6 +128,12 @@ class Pipeline:
         """Go on with the faces that another configuration follows, and with what was counted of its work."""
         self._tracker.take_over(before._tracker)
         self.work, self.aiming, self.conditions = before.work, before.aiming, before.conditions
+
+    def _follow_size(self, size_px: tuple[int, int]) -> None:
+        """A stream that changes its size shows the same people."""
+        before, self._size_px = self._size_px, size_px
+        if before not in (None, size_px):
+            self._tracker.rescale(size_px[0] / before[0], size_px[1] / before[1])
 
     def _search(self, frame: Frame, laps: StageTimer) -> Sequence[Track]:
         detections = self._detector.detect(frame)

@@ -28,6 +28,14 @@ class ConstantRate:
         """Let the rate fade, to 1/e of it in `in_s`."""
         self.rate *= math.exp(-dt_s / in_s)
 
+    def scale(self, factor: float) -> None:
+        """Go on in another unit, of which one of the present ones has `factor`."""
+        self.value *= factor
+        self.rate *= factor
+        self._variance *= factor**2
+        self._cross *= factor**2
+        self._rate_variance *= factor**2
+
     def spread(self, variance: float) -> float:
         """Return the variance of the difference to a measurement of the given variance."""
         return self._variance + variance

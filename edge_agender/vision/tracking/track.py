@@ -122,6 +122,16 @@ class Track:
         place = self.last_place
         self.last_place = place._replace(x=place.x + dx_px, y=place.y + dy_px)
 
+    def rescale(self, across: float, down: float) -> None:
+        """The same is shown so many times as wide and as high."""
+        self._x.scale(across)
+        self._y.scale(down)
+        self._log_size.value += math.log(across * down) / 2
+        self._aspect += math.log(across / down)
+        box = self.found
+        self.found, self.landmarks = Box(box.x1 * across, box.y1 * down, box.x2 * across, box.y2 * down), None
+        self.last_place = self.place
+
     def resume(self, later: Track) -> None:
         """Go on as another track, which is the same person found again."""
         self._x, self._y, self._log_size, self._aspect = later._x, later._y, later._log_size, later._aspect

@@ -64,6 +64,11 @@ class Tracker:
         for track in (*self._tracks, *self._memory.tracks):
             track.move(dx_px, dy_px)
 
+    def rescale(self, across: float, down: float) -> None:
+        """Follow pictures of another size, which show the same: so many times as wide and as high."""
+        for track in (*self._tracks, *self._memory.tracks):
+            track.rescale(across, down)
+
     def take_over(self, before: Tracker) -> None:
         """Go on with the tracks of another configuration, under the same numbers."""
         self._tracks, self._next_id = before._tracks, before._next_id

@@ -14,11 +14,11 @@ import pytest
 
 from edge_agender.capture.sources import open_source
 from edge_agender.capture.sources.media import MAX_PIXELS, VideoDecoder
-from edge_agender.config.settings import DetectorConfig, OpencvConfig, SourceConfig
+from edge_agender.config.settings import Config, DetectorConfig, OpencvConfig, SourceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Frame
 from edge_agender.imaging.orientation import of_display_matrix, upright
-from edge_agender.vision.assembly import configured_detector
+from edge_agender.vision.assembly import build_pipeline, configured_detector
 from tests.support import videos
 from tests.support.videos import SIZE, write
 
@@ -296,3 +296,14 @@ def test_a_frame_that_nobody_looks_at_is_never_converted(tmp_path: Path, monkeyp
             assert frame.size_px == SIZE
             assert frame.small.any()
             frame.release()
+
+
+def test_people_stay_themselves_where_a_stream_changes_its_size(tmp_path: Path) -> None:
+    small = [cv2.resize(each, (480, 360), interpolation=cv2.INTER_AREA) for each in videos.people(30)]
+    large, changed = write(tmp_path / "1.ts", videos.people(30)), write(tmp_path / "2.ts", small)
+    pipeline = build_pipeline(Config(gating={"motion": False, "cadence": False}))
+    seen: list[set[int]] = []
+    for frame in frames(joined(tmp_path / "a.ts", large, changed, large)):
+        seen.append({face.track_id for face in pipeline.process(frame).faces})
+    assert len(set.union(*seen)) == 3
+    assert all(len(each) == 3 for each in seen[5:])
