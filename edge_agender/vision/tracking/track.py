@@ -126,11 +126,13 @@ class Track:
         """The same is shown so many times as wide and as high."""
         self._x.scale(across)
         self._y.scale(down)
-        self._log_size.value += math.log(across * down) / 2
+        larger = math.log(across * down) / 2
+        self._log_size.value += larger
         self._aspect += math.log(across / down)
         box = self.found
         self.found, self.landmarks = Box(box.x1 * across, box.y1 * down, box.x2 * across, box.y2 * down), None
-        self.last_place = self.place
+        x, y, log_size, rate_x, rate_y = self.last_place
+        self.last_place = Place(x * across, y * down, log_size + larger, rate_x * across, rate_y * down)
 
     def resume(self, later: Track) -> None:
         """Go on as another track, which is the same person found again."""
