@@ -44,9 +44,17 @@ class RunningTable:
 
     def sentence(self) -> str:
         """Return such as "2 here, 5 viewers so far: 3 female, 2 male"."""
+        return f"{len(self._here)} here, {self._viewers_text(' so far')}"
+
+    def result(self) -> str:
+        """Return the same of a recording that is over, such as "5 viewers: 3 female, 2 male"."""
+        return self._viewers_text("")
+
+    def _viewers_text(self, so_far: str) -> str:
         female, male, unsure = (sum(bands.values()) for bands in self.cells().values())
-        parts = f"{female} female, {male} male" + (f", {unsure} not sure" if unsure else "")
-        return f"{len(self._here)} here, {self.viewers} viewers so far: {parts}"
+        noun = "viewer" if self.viewers == 1 else "viewers"
+        genders = f"{female} female, {male} male" + (f", {unsure} not sure" if unsure else "")
+        return f"{self.viewers} {noun}{so_far}: {genders}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the table in JSON's types."""

@@ -31,7 +31,7 @@ HERE = {
     r"edge-agender models info ssrnet": r"SSR-Net",
     r"edge-agender predict photo.jpg( --out marked)?": r'"years"',
     r"edge-agender report holiday.mp4( --truth visits.csv)? --out report.html": r"^written: ",
-    r"edge-agender preview holiday.mp4 --out annotated.mp4": r"viewers so far",
+    r"edge-agender preview holiday.mp4 --out annotated.mp4": r"\d viewers?: ",
     r"edge-agender evaluate faces labels.csv": r'"detected": 1.0',
     r"edge-agender evaluate boxes labels.json": r'"average_precision|"ap',
     r"edge-agender --benchmark --faces 1 --json": r'"networks"|"stages"',

@@ -78,7 +78,7 @@ class Show:
 
     def summary(self) -> str:
         """Return what was counted, in one line."""
-        return self._table.sentence()
+        return self._table.result()
 
     def state(self, *, ended: bool) -> dict[str, Any]:
         """Return what the page shows beside the picture."""

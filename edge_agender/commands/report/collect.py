@@ -58,7 +58,8 @@ class Recording:
         stay = statistics.fmean(visit.dwell_s for visit in self.viewers) if self.viewers else 0.0
         unsure = len(self.viewers) - female - male
         genders = f"{female} female, {male} male" + (f", {unsure} not sure" if unsure else "")
-        return f"{self.name}: {self.seconds:.0f} s, {len(self.viewers)} viewers ({genders}), {stay:.1f} s on average"
+        noun = "viewer" if len(self.viewers) == 1 else "viewers"
+        return f"{self.name}: {self.seconds:.0f} s, {len(self.viewers)} {noun} ({genders}), {stay:.1f} s on average"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures in JSON's types; single visits are the recording's owner's to see."""
