@@ -95,8 +95,8 @@ fuzz: $(VENV)/.fuzz ## configuration, commands and manifest against mutated byte
 bench-peers: $(VENV)/.dev ## side by side with the published demos (edge-agender models add res10, ssrnet first)
 	$(BIN)/python -m benchmarks.peers
 
-train: $(VENV)/.dev ## reproduce the detector: DATA=archives RES10=model OUT=folder; needs torch, tensorflow, matplotlib
-	PATH="$(abspath $(BIN)):$$PATH" training/run $(DATA) $(RES10) $(OUT)
+train: $(VENV)/.dev ## reproduce the detector: DATA=archives YUNET=onnx SCRFD=onnx OUT=folder; needs torch, tensorflow, onnx, onnxruntime
+	PATH="$(abspath $(BIN)):$$PATH" training/run $(DATA) $(YUNET) $(SCRFD) $(OUT)
 
 train-estimator: $(VENV)/.dev ## an estimator from labelled pictures of your own: DATA=folder OUT=folder DEVICE=cuda
 	PYTHON="$(abspath $(BIN)/python)" training/train-estimator $(DATA) $(or $(OUT),training-out) $(or $(DEVICE),cpu)
