@@ -35,7 +35,7 @@ class LookingConfig(Section):
     hysteresis_deg: NotNegative = 3.0
     starts_at: Fraction = 0.42
     ends_at: Fraction = 0.38
-    smooth_s: NotNegative = 0.2
+    smooth_s: NotNegative = 0.1
     max_gap_s: Positive = 0.6
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ import pytest
 
 from edge_agender.audience.visits import Visits
 from edge_agender.config.audience import AudienceConfig
-from edge_agender.config.settings import Config
+from edge_agender.config.settings import Config, GatingConfig
 from edge_agender.imaging.frame import Frame
 from edge_agender.imaging.preprocess import small_luma
 from edge_agender.vision.assembly import build_pipeline
@@ -25,7 +25,9 @@ Judged = dict[tuple[str, str], list[tuple[bool, bool]]]
 
 def judged(video: str, rows: list[dict[str, str]]) -> Judged:
     """Return (labelled, judged) of each labelled frame by person; nobody found is judged not to look."""
-    pipeline, visits = build_pipeline(Config()), Visits(AudienceConfig())
+    # Every frame was labelled, so every frame is searched.
+    searched = Config(gating=GatingConfig(motion=False, cadence=False))
+    pipeline, visits = build_pipeline(searched), Visits(AudienceConfig())
     capture, fps = cv2.VideoCapture(str(VIDEOS / video)), FPS.get(video, 10.0)
     result: Judged = defaultdict(list)
     last = max(int(row["frame"]) for row in rows)
