@@ -13,8 +13,11 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from edge_agender import __version__
+from edge_agender.common.shown import scrubbed
+from edge_agender.device.arguments import hide_addresses
 from edge_agender.errors import EdgeAgenderError, ExhaustedError
 
 OVERVIEW = """\
@@ -51,14 +54,18 @@ VERBS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """What is not understood is repeated, but no address in it."""
+        super().error(scrubbed(message))
+
+
 def build_parser(verb: str | None = None, *, every: bool = False) -> argparse.ArgumentParser:
     """Return the parser of all verbs, with the flags of `verb` alone: only its module is imported.
 
     `every` gives all verbs their flags, for the manual page and shells (packaging/shell_files.py).
     """
-    parser = argparse.ArgumentParser(
-        prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"edge-agender {__version__}")
     parser.add_argument("--benchmark", action="store_true", help="how fast is this board? same as the verb benchmark")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
@@ -82,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--benchmark" in words:
         words.remove("--benchmark")
         words.insert(0, "benchmark")
+    hide_addresses()
     parser = build_parser(next((word for word in words if word in VERBS), None))
     options = parser.parse_args(words)
     if options.verb is None:
@@ -105,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(error: EdgeAgenderError) -> int:
     for line in str(error).splitlines():
-        print(f"edge-agender: {line}", file=sys.stderr)
+        print(f"edge-agender: {scrubbed(line)}", file=sys.stderr)
     return error.exit_code
 
 

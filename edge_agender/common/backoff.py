@@ -21,6 +21,11 @@ class Backoff:
         self._least = least
         self._ceiling_s = min_s
 
+    @property
+    def ceiling_s(self) -> float:
+        """The longest that the next wait can be."""
+        return self._ceiling_s
+
     def next_s(self) -> float:
         """Return the next wait in seconds and double the ceiling."""
         wait_s = self._ceiling_s * (self._least + (1 - self._least) * self._draw())

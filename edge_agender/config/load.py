@@ -39,7 +39,7 @@ _UNITS = {
 }
 _IN_WORDS = {
     TOPIC: "be words with / between them, such as shop/signs: no + and #, no $ at the start, no / at either end",
-    TOPIC_LEVEL: "be one word without spaces, /, + and #, such as lobby-3, and without $ at the start",
+    TOPIC_LEVEL: "be one word without spaces, /, + and #, such as lobby-3",
 }
 
 
@@ -78,9 +78,10 @@ def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
     for override in overrides:
         path, equals, text = override.partition("=")
         keys = path.strip().split(".")
+        name = path if all(re.fullmatch(r"[\w-]{1,40}", key) for key in keys) else "(what is given)"
         if not equals or not all(keys):
-            raise ConfigError(f"--set {override}: write it as section.option=value, such as mqtt.host=broker.local")
-        value = parse_yaml(f"value: {text}" if text.strip() else "value: null", f"--set {path}").get("value")
+            raise ConfigError(f"--set {name}: write it as section.option=value, such as mqtt.host=broker.local")
+        value = parse_yaml(f"value: {text}" if text.strip() else "value: null", f"--set {name}").get("value")
         node = merged
         for key in keys[:-1]:
             child = node.get(key)
@@ -112,7 +113,7 @@ def _number_words(option: str) -> str:
 
 
 def _explain(mistake: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in mistake["loc"]) or "(top)"
+    where = ".".join(_named(part) for part in mistake["loc"]) or "(top)"
     kind, context = mistake["type"], mistake.get("ctx", {})
     if kind == "extra_forbidden":
         return f"{where}: unknown option; {_nearest(mistake['loc'])}"
@@ -130,6 +131,11 @@ def _explain(mistake: dict[str, Any]) -> str:
         return f"{where}: must be a list in brackets, such as [a, b], not {_shown(mistake)}"
     text = str(mistake["msg"]).removeprefix("String ").removeprefix("Input ").removeprefix("should ")
     return f"{where}: must {text}, not {_shown(mistake)}"
+
+
+def _named(part: str | int) -> str:
+    """A step of a path. What is no name was meant for a value."""
+    return str(part) if re.fullmatch(r"[\w-]{1,40}", str(part)) else "(what is there)"
 
 
 def _shown(mistake: dict[str, Any]) -> str:
@@ -161,6 +167,8 @@ def source_overrides(what: str) -> list[str]:
     if what in ("demo", "picamera2"):
         return [f"source.kind={what}"]
     path = Path(what)
+    if "://" in what:
+        return ["source.kind=opencv", f"source.opencv.uri={json.dumps(what)}"]
     if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
         return ["source.kind=images", f"source.images.paths={json.dumps([what])}"]
     return ["source.kind=opencv", f"source.opencv.uri={json.dumps(what)}"]

@@ -1,4 +1,4 @@
-"""Passwords from files or standard input; never from a command line, which everybody on the machine can read."""
+"""Passwords from files or standard input, never from a command line; and configurations fit to be shown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_agender.common.shown import hides, shown
+from edge_agender.config.settings import Config, SourceConfig
 from edge_agender.errors import CredentialError
 
 MAX_BYTES = 4096
@@ -63,3 +65,17 @@ def in_memory(password: str) -> Iterator[Path]:
         yield Path(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
+
+
+def holds_address(source: SourceConfig) -> bool:
+    """Return whether a configuration of this source holds more of an address than all may read."""
+    return any(hides(address) for address in (source.opencv.uri or "", *map(str, source.images.paths)) if address)
+
+
+def masked(config: Config) -> Config:
+    """Return the configuration as it may be shown."""
+    source = config.source
+    uri = source.opencv.uri
+    opencv = source.opencv.model_copy(update={"uri": None if uri is None else shown(uri)})
+    images = source.images.model_copy(update={"paths": tuple(Path(shown(str(path))) for path in source.images.paths)})
+    return config.model_copy(update={"source": source.model_copy(update={"opencv": opencv, "images": images})})

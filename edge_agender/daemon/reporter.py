@@ -13,7 +13,7 @@ from edge_agender.audience.counting import Audience, FrameCounter
 from edge_agender.audience.distance import counted_focal_px
 from edge_agender.audience.measures import Content, Demographics, FrameView, Visit, Window
 from edge_agender.audience.privacy import Gate
-from edge_agender.config.masking import masked
+from edge_agender.config.secrets import masked
 from edge_agender.config.settings import Config
 from edge_agender.daemon.frame_policy import FramePolicy
 from edge_agender.messages.build import demographics_message, frame_message, viewer_message, window_message

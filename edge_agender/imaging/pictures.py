@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edge_agender.common.files import opened
+from edge_agender.common.shown import shown
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Picture
 from edge_agender.imaging.orientation import UPRIGHT, upright
@@ -39,7 +40,9 @@ def read_picture(path: Path) -> Picture:
         with opened(path) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise MediaError(f"{path}: {error.strerror or error}: give a picture that exists and can be read") from None
+        raise MediaError(
+            f"{shown(str(path))}: {error.strerror or error}: give a picture that exists and can be read"
+        ) from None
     if len(data) > MAX_BYTES:
         raise MediaError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB: give a photo")
     return decode_picture(data, str(path))

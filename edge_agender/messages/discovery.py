@@ -79,7 +79,8 @@ def discovery_message(sender: Sender, prefix: str, gate: Gate) -> Message:
 
 
 def config_topic(sender: Sender, prefix: str) -> str:
-    return f"{prefix}/device/{object_id(sender)}/config"
+    """Below the device's own name, so that an ACL can limit each device to announcing itself."""
+    return f"{prefix}/device/{_plain(sender.device)}/{object_id(sender)}/config"
 
 
 def birth_topic(prefix: str) -> str:
@@ -90,9 +91,13 @@ def birth_topic(prefix: str) -> str:
 def object_id(sender: Sender) -> str:
     """Return what Home Assistant knows the device by: letters, digits, _ and - only, and unique on the broker."""
     name = f"{sender.prefix}/{sender.device}"
-    plain = re.sub(r"[^a-zA-Z0-9_-]", "-", name)
     mark = hashlib.sha256(name.encode()).hexdigest()[:6]
-    return f"{plain}-{mark}"
+    return f"{_plain(name)}-{mark}"
+
+
+def _plain(name: str) -> str:
+    """What Home Assistant takes in a topic."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "-", name)
 
 
 def _components(sender: Sender, id_: str, gate: Gate) -> dict[str, dict[str, Any]]:

@@ -198,9 +198,10 @@ class Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, kind, resources.files(__package__).joinpath("static", name).read_bytes())
 
     def _health(self) -> None:
-        problem = view.health_problem(self.server.live.read(), self.server.config.stalled_after_s, time.monotonic())
-        status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
-        self._json(status, {"status": "failing" if problem else "ok", "problem": problem})
+        state = view.health_state(self.server.live.read(), self.server.config.stalled_after_s, time.monotonic())
+        fine = state in view.FINE
+        status = HTTPStatus.OK if fine else HTTPStatus.SERVICE_UNAVAILABLE
+        self._json(status, {"status": "ok" if fine else "failing", "state": state})
 
     def _metrics(self) -> None:
         rendered = metrics.render(self.server.live.read(), time.monotonic())

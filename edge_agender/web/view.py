@@ -15,6 +15,10 @@ from edge_agender.web.snapshot import AimFace, DemographicsSummary, Snapshot, Wi
 # What a daemon says that has only just begun.
 STILL_STARTING, NO_FRAME_YET = "still starting", "no frame yet"
 
+# What /healthz says: of those that are no failure, and for the texts above; else "camera", or "stalled" without frames.
+FINE = frozenset({"ok", "off"})
+_WORDS = {STILL_STARTING: "starting", NO_FRAME_YET: "no_frame"}
+
 Render: TypeAlias = Callable[[Snapshot | None, WebConfig, float], dict[str, Any]]
 
 
@@ -84,6 +88,16 @@ def health_problem(snapshot: Snapshot | None, stalled_after_s: float, now_s: flo
     if age_s is None:
         return NO_FRAME_YET
     return f"no frame for {age_s:.0f} s" if age_s > stalled_after_s else None
+
+
+def health_state(snapshot: Snapshot | None, stalled_after_s: float, now_s: float) -> str:
+    """Return the same in one word, for who asks without a password: a problem's text may name what is in this house."""
+    problem = health_problem(snapshot, stalled_after_s, now_s)
+    if problem is None:
+        return "ok" if snapshot is None or snapshot.enabled else "off"
+    if problem in _WORDS:
+        return _WORDS[problem]
+    return "camera" if snapshot is not None and snapshot.camera_problem else "stalled"
 
 
 def frame_age_s(snapshot: Snapshot, now_s: float) -> float | None:

@@ -1,15 +1,18 @@
 """Planted passwords must not come back: not in an error, a log, `check`'s answer or the list of processes."""
 
+import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
 
 from edge_agender.config.load import load
 from edge_agender.errors import ConfigError
-from tests.support.broker import wait_until
+from tests.support.broker import free_port, wait_until
 
 SECRET = "pl4nted-s3cret"
 MISTAKES = {
@@ -110,3 +113,69 @@ def test_a_running_daemon_shows_no_password(source: str, told: list[str], tmp_pa
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name not in ("password", "config.yaml"):
             assert SECRET.encode() not in path.read_bytes(), path
+
+
+ADDRESSES = (
+    f"http://admin:{SECRET}@127.0.0.1:1/snap.jpg",
+    f"rtsp://127.0.0.1:1/user=admin_password={SECRET}_channel=1",
+    f"http://127.0.0.1:1/video;token={SECRET}",
+    f"rtsp://127.0.0.1:1/live?key={SECRET}#{SECRET}",
+)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_on_the_command_line_is_shown_nowhere(address: str, tmp_path: Path) -> None:
+    """Neither the log at its loudest, nor the process list, nor what the status page says without a password."""
+    port, output = free_port(), tmp_path / "output"
+    options = ("log.level=debug", f"web.port={port}", f"outbox.path={tmp_path}", "source.opencv.reconnect_max_s=0.5")
+    command = [sys.executable, "-m", "edge_agender", "run", "--sink", "stdout", "--source", address]
+    command += [word for option in options for word in ("--set", option)]
+    with output.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=tmp_path)
+    try:
+        wait_until(lambda: "127.0.0.1: " in output.read_text(), what="the log tells of the camera")
+        pages = [b""]
+
+        def camera_is_known_to_fail() -> bool:
+            with suppress(OSError, HTTPException):
+                pages[:] = [page(port, path) for path in ("/healthz", "/status.json", "/metrics")]
+            return b'"state": "camera"' in pages[0]
+
+        wait_until(camera_is_known_to_fail, what="/healthz says that the camera fails")
+        listed = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert b"//127.0.0.1" in listed
+    assert SECRET.encode() not in b"".join(pages) + listed + output.read_bytes()
+    assert set(json.loads(pages[0])) == {"status", "state"}
+
+
+def page(port: int, path: str) -> bytes:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    try:
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", ADDRESSES[0]),
+        ("run", ADDRESSES[0]),
+        ("check", "--set", ADDRESSES[0]),
+        ("check", "--set", f"source.opencv.{ADDRESSES[1]}=1"),
+        ("check", "--set", f"mqtt.host=mqtt://shop:{SECRET}@broker"),
+        ("check", "--set", f"mqtt.hosts=['shop:{SECRET}@broker']"),
+        ("run", "--sink", "stdout", "--source", f"admin:{SECRET}@camera/live"),
+        ("run", "--sink", "stdout", "--source", f"camera/user=admin&password={SECRET}.jpg"),
+    ],
+)
+def test_a_wrong_command_repeats_no_address(words: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_agender", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode not in (0, 1)
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stdout + done.stderr

@@ -45,7 +45,7 @@ def entities(level: str = "frame") -> dict[str, dict[str, Any]]:
 
 def test_one_retained_message_on_the_topic_that_home_assistant_listens_on() -> None:
     message = discovery_message(SENDER, "homeassistant", gate())
-    assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/config", message.topic)
+    assert re.fullmatch(r"homeassistant/device/lobby/[a-zA-Z0-9_-]+/config", message.topic)
     assert (message.retain, message.qos, message.kind) == (True, 1, "discovery")
     assert birth_topic("homeassistant") == "homeassistant/status"
 

@@ -112,7 +112,7 @@ class NarrowBroker:
                     connection.sendall(b"\x40\x02" + identifier)
                 unacknowledged.clear()
                 continue
-            kind, body = _packet(connection)
+            kind, body = read_packet(connection)
             if kind >> 4 == 1:
                 answer = b"\0\0" + bytes([len(self._properties)]) + self._properties
                 connection.sendall(b"\x20" + bytes([len(answer)]) + answer)
@@ -125,7 +125,7 @@ class NarrowBroker:
                 self.most_in_flight = max(self.most_in_flight, len(unacknowledged))
 
 
-def _packet(connection: socket.socket) -> tuple[int, bytes]:
+def read_packet(connection: socket.socket) -> tuple[int, bytes]:
     """Read one MQTT packet: its first byte and its body."""
     head = _exactly(connection, 1)[0]
     size = shift = 0

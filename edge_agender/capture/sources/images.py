@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge_agender.capture.sources.base import BaseSource, Framer
 from edge_agender.common.media import PICTURE_SUFFIXES
+from edge_agender.common.shown import shown
 from edge_agender.config.settings import SourceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Frame
@@ -28,13 +29,15 @@ def pictures_in(paths: Iterable[Path]) -> list[tuple[Path, bool]]:
         try:
             found += _pictures_at(path)
         except OSError as error:
-            raise MediaError(f"{path}: {error.strerror or error}: give pictures or folders that can be read") from None
+            raise MediaError(
+                f"{shown(str(path))}: {error.strerror or error}: give pictures or folders that can be read"
+            ) from None
     return found
 
 
 def _pictures_at(path: Path) -> list[tuple[Path, bool]]:
     if not path.exists():
-        raise MediaError(f"{path}: no such file: give existing pictures or folders")
+        raise MediaError(f"{shown(str(path))}: no such file: give existing pictures or folders")
     if not path.is_dir():
         return [(path, True)]
     inside = sorted(item for item in path.iterdir() if item.suffix.lower() in PICTURE_SUFFIXES and item.is_file())

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections import deque
-from urllib.parse import urlsplit
 
 from edge_agender.capture.sources.base import Framer
 from edge_agender.capture.sources.clock import LiveClock, Pace, RecordingClock
@@ -14,6 +13,7 @@ from edge_agender.capture.sources.connection import Connection, Facts, Item
 from edge_agender.capture.sources.feeds import feed_of
 from edge_agender.capture.sources.media import Shot
 from edge_agender.capture.sources.reconnect import ReconnectingSource
+from edge_agender.common.shown import shown
 from edge_agender.config.settings import SourceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Frame
@@ -36,7 +36,7 @@ class StreamSource(ReconnectingSource):
 
     def __init__(self, config: SourceConfig, stop: threading.Event) -> None:
         self._address = config.opencv.uri or ""
-        super().__init__(config, stop, _shown(self._address))
+        super().__init__(config, stop, shown(self._address))
         self._transport: str = config.opencv.rtsp_transport
         self._framer = Framer(config)
         self._asked = False
@@ -100,16 +100,6 @@ class StreamSource(ReconnectingSource):
         self._disconnect()
         remedy = "" if ": " in reason else ": see that it is on, and that source.opencv.uri is its address"
         self.wait_to_retry(f"{reason}{remedy}")
-
-
-def _shown(address: str) -> str:
-    """What may be shown of an address: scheme and host, as passwords stand in any other part of it."""
-    try:
-        parts = urlsplit(address)
-        host = parts.hostname
-    except ValueError:
-        return "***"
-    return f"{parts.scheme}://{host or '***'}" if "@" not in f"{parts.path}{parts.query}" else f"{parts.scheme}://***"
 
 
 class Player:

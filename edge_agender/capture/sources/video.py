@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -14,11 +13,10 @@ from urllib.parse import unquote
 from edge_agender.capture.sources.base import BaseSource, Framer, Source
 from edge_agender.capture.sources.clock import Pace, RecordingClock
 from edge_agender.capture.sources.media import MediaReader, Shot
+from edge_agender.common.shown import shown
 from edge_agender.config.settings import SourceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Frame
-
-_A_NAME = re.compile(r"[\w\s./+%~-]+")
 
 
 def open_video(config: SourceConfig, stop: threading.Event) -> Source:
@@ -101,7 +99,7 @@ class FileSource(BaseSource):
 def _existing(uri: str) -> Path:
     path = Path(unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri)
     # What was meant for an address, and lacks its scheme, may hold a password.
-    name = str(path) if _A_NAME.fullmatch(str(path)) else "***"
+    name = shown(str(path))
     try:
         found = path.is_file()
     except OSError as error:

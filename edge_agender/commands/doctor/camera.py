@@ -14,7 +14,7 @@ from edge_agender.audience.distance import counted_focal_px
 from edge_agender.capture.sources import Source, open_source
 from edge_agender.commands.doctor import unit
 from edge_agender.commands.doctor.result import Result, from_error
-from edge_agender.config.masking import without_secrets
+from edge_agender.common.shown import shown
 from edge_agender.config.settings import Config, RegionConfig, SourceConfig, WebConfig
 from edge_agender.device.installation import Place, visible
 from edge_agender.device.state import StateFolder
@@ -77,7 +77,7 @@ def is_camera(source: SourceConfig) -> bool:
 def name_of(source: SourceConfig) -> str:
     if source.kind == "picamera2":
         return f"camera {source.picamera2.camera}"
-    return without_secrets(source.opencv.uri or "") if source.kind == "opencv" else source.kind
+    return shown(source.opencv.uri or "") if source.kind == "opencv" else source.kind
 
 
 def _running(web: WebConfig, place: Place) -> Result | None:
@@ -86,11 +86,11 @@ def _running(web: WebConfig, place: Place) -> Result | None:
     active = unit.is_active(place)
     # Whoever tries it by hand has it too; what frames it counts may be a demo's.
     holder = "the running service" if active else f"the edge-agender on port {web.port}, which is not the service,"
-    if told is not None and told["problem"]:
+    if told is not None and told not in view.FINE:
         remedy = (
             "See to the camera's cable, then run `sudo systemctl restart edge-agender`; the status page tells more."
         )
-        return Result("camera", "failure", f"{holder} has it and says: {told['problem']}", remedy)
+        return Result("camera", "failure", f"{holder} has it and says: {_STATES.get(told, told)}", remedy)
     if told is not None:
         return Result("camera", "ok", f"{holder} has it, and frames arrive")
     if not active:
@@ -99,17 +99,26 @@ def _running(web: WebConfig, place: Place) -> Result | None:
     return Result("camera", "skipped", "the running service has it, and its status page does not answer", remedy)
 
 
-def _patient_health(web: WebConfig) -> dict[str, str | None] | None:
+_STATES = {
+    "starting": "still starting",
+    "no_frame": "no frame yet",
+    "stalled": "no frames arrive any more",
+    "camera": "there is trouble with the camera; its log says which",
+}
+
+
+def _patient_health(web: WebConfig) -> str | None:
     """Ask again while the service has only just begun: a Pi needs seconds for its camera and networks."""
     until_s = time.monotonic() + STARTING_S
     while (told := _ask_health(web)) is not None:
-        if told["problem"] not in (view.STILL_STARTING, view.NO_FRAME_YET) or time.monotonic() > until_s:
+        if told not in ("starting", "no_frame") or time.monotonic() > until_s:
             break
         time.sleep(0.5)
     return told
 
 
-def _ask_health(web: WebConfig) -> dict[str, str | None] | None:
+def _ask_health(web: WebConfig) -> str | None:
+    """Return the state that the running service says, None where none answers."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)
     connection = http.client.HTTPConnection(host, web.port, timeout=HEALTH_TIMEOUT_S)
     try:
@@ -120,8 +129,8 @@ def _ask_health(web: WebConfig) -> dict[str, str | None] | None:
     finally:
         connection.close()
     # Any program may listen on that port.
-    ours = isinstance(told, dict) and told.keys() == {"status", "problem"}
-    return told if ours and isinstance(told["problem"], str | None) else None
+    ours = isinstance(told, dict) and told.keys() == {"status", "state"}
+    return told["state"] if ours and isinstance(told["state"], str) else None
 
 
 def _switched_off(config: Config, place: Place) -> Result | None:

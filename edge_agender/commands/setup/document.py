@@ -9,7 +9,7 @@ import yaml
 
 from edge_agender.commands.setup.draft import ASKED
 from edge_agender.config.load import parse_yaml, validate
-from edge_agender.config.masking import masked
+from edge_agender.config.secrets import masked
 from edge_agender.config.settings import Config
 
 HEADER = """\

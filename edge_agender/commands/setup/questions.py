@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from edge_agender.commands.setup import draft as drafts
 from edge_agender.commands.setup.draft import Draft
 from edge_agender.commands.setup.prompt import Prompt
+from edge_agender.common.shown import shown
 from edge_agender.config import secrets as passwords
-from edge_agender.config.masking import without_secrets
 from edge_agender.config.token import read_token
 from edge_agender.delivery.mqtt.probe import check_connection
 from edge_agender.device.installation import Place
@@ -117,7 +117,10 @@ def _ask(questions: Sequence[Question], draft: Draft, options: Namespace, prompt
 def _ask_until_good(question: Question, draft: Draft, prompt: Prompt) -> Draft:
     while True:
         present = question.present(draft)
-        answer = prompt.ask(question.text, question.hint, without_secrets(present)) or present
+        answer = (
+            prompt.ask(question.text, question.hint, shown(present) if question.flag == "source" else present)
+            or present
+        )
         try:
             if not answer.isprintable():
                 raise UsageError("there are characters in it that cannot be printed: type it again")

@@ -19,7 +19,7 @@ from edge_agender.commands.setup.prompt import Prompt
 from edge_agender.commands.setup.questions import ask_all, from_flags, try_broker
 from edge_agender.common.files import opened
 from edge_agender.config.load import read_file, validate
-from edge_agender.config.masking import has_secrets, masked
+from edge_agender.config.secrets import holds_address, masked
 from edge_agender.config.settings import Config
 from edge_agender.device.hardening import harden_process
 from edge_agender.device.installation import Place
@@ -105,7 +105,7 @@ def _decide(options: Namespace, prompt: Prompt, before: Before, root: Path) -> D
 def _plan(draft: Draft, root: Path) -> tuple[list[File], str | None]:
     """Return the files that must change, and what cannot be done, in words."""
     config = draft.config
-    private = has_secrets(config.source.opencv.uri)
+    private = holds_address(config.source)
     text = render(config, reference_text())
     files = [
         File(root / CONFIG_FILE, text.encode(), 0o640 if private else 0o644, "configuration",

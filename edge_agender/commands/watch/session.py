@@ -226,6 +226,9 @@ class _Watch:
                 self._out.connection(NOTHING_YET)
 
     def _explain_ending(self, client: BoundedClient, *, silent: bool = False) -> EdgeAgenderError:
+        if (sock := client.socket()) is not None and not self._answered:
+            # Some servers talk to one at a time, and are asked what they speak.
+            sock.close()
         ending = Ending(accepted=self._answered, first=client.first, error=client.error, silent=silent)
         return explain_ending(self._config, self._name, ending)
 

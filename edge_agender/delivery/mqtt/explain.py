@@ -24,18 +24,22 @@ class TakenOverError(BrokerError):
     """Another client connected with our client id."""
 
 
+class ClosedError(BrokerError):
+    """The broker let us in and closed the connection without a word, with no message on its way that it could mind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a connection ended that was open. `first`: the first bytes received; `error`: of the socket, None for EOF.
 
-    `accepted`: there was a CONNACK that let us in. `short_lived`: how many connections in a row ended soon after that.
+    `accepted`: there was a CONNACK that let us in. `carrying`: a durable message was not acknowledged yet.
     """
 
     accepted: bool
     first: bytes = b""
     error: OSError | None = None
     silent: bool = False
-    short_lived: int = 0
+    carrying: bool = False
 
 
 def where(config: MqttConfig) -> str:
@@ -118,7 +122,7 @@ def explain_ending(
     """
     place = where(config)
     if ending.accepted:
-        return BrokerError(f"{place}: {_explain_lost(name, ending)}")
+        return _explain_lost(place, ending)
     if isinstance(ending.error, ssl.SSLError):
         return _as_error(config, _explain_tls(ending.error, config))
     refusal = _former_refusal(ending.first)
@@ -131,17 +135,19 @@ def explain_ending(
     return _as_error(config, _explain_wordless(config, ending, ask))
 
 
-def _explain_lost(name: str, ending: Ending) -> str:
+def _explain_lost(place: str, ending: Ending) -> EdgeAgenderError:
     if ending.silent:
-        return "no answer any more: check the broker, the network and the firewall"
+        return BrokerError(f"{place}: no answer any more: check the broker, the network and the firewall")
     if ending.error is not None and not isinstance(ending.error, ConnectionError):
-        return f"the connection was ended here: {ending.error}: check what publishes there"
-    if ending.short_lived >= 2:
-        return (
-            f"it accepts the connection and closes it again: another client may use the client id {name} (give each "
-            "device its own device.name), or the broker refuses a message: see its log"
-        )
-    return "the connection was lost: check the broker and the network"
+        return BrokerError(f"{place}: the connection was ended here: {ending.error}: check what publishes there")
+    kind = BrokerError if ending.carrying else ClosedError
+    return kind(f"{place}: the connection was lost: check the broker and the network")
+
+
+def explain_closed_again(config: MqttConfig, name: str) -> EdgeAgenderError:
+    """What to do about a broker that lets us in and closes, again and again: most do not say who took our place."""
+    text = f"it lets us in and closes, again and again: another client may use the client id {name}"
+    return TakenOverError(f"{where(config)}: {text}: give each device its own device.name, or mqtt.client_id")
 
 
 def explain_unacknowledged(config: MqttConfig, for_s: float) -> EdgeAgenderError:

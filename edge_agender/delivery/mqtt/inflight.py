@@ -39,6 +39,10 @@ class InFlight:
         """Return what was published and is not acknowledged; None for a status."""
         return [one.entry for one in self._sent.values() if one.publish] + self._fenced + self._unfenced
 
+    @property
+    def carries_durable(self) -> bool:
+        return any(entry is not None and entry.message.durable for entry in self.messages())
+
     def add(self, number: int, entry: Entry | None = None, *, publish: bool = True) -> None:
         self._sent[number] = _Sent(entry, self.clock(), publish)
 

@@ -40,15 +40,30 @@ class BrokerProbe:
             connect(self._client, self._config)
         except (OSError, ValueError) as error:
             raise explain(error, self._config) from None
+        try:
+            properties = self._enter()
+        except EdgeAgenderError:
+            self._hang_up()
+            raise
+        self.limits.accepted(properties, mqtt_5=self._config.protocol == "5")
+        return self
+
+    def _hang_up(self) -> None:
+        if (sock := self._client.socket()) is not None:
+            sock.close()
+
+    def _enter(self) -> Properties | None:
+        """Wait for the CONNACK and return its properties; raise what it, or its absence, means."""
         hung_up = not self._poll(lambda: bool(self._connected))
         if not self._connected:
+            # Some servers talk to one at a time, and are asked what they speak.
+            self._hang_up()
             ending = Ending(accepted=False, first=self._client.first, error=self._client.error, silent=not hung_up)
             raise explain_ending(self._config, self._name, ending)
         reason, properties = self._connected[0]
         if reason.is_failure:
             raise explain_refusal(reason, properties, self._config, self._name)
-        self.limits.accepted(properties, mqtt_5=self._config.protocol == "5")
-        return self
+        return properties
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

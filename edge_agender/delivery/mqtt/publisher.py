@@ -17,7 +17,7 @@ from edge_agender.common.backoff import Backoff
 from edge_agender.common.once import Once
 from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt.connection import client_id, warn_if_insecure
-from edge_agender.delivery.mqtt.explain import TakenOverError, where
+from edge_agender.delivery.mqtt.explain import ClosedError, TakenOverError, explain_closed_again, where
 from edge_agender.delivery.mqtt.limits import Limits
 from edge_agender.delivery.mqtt.session import STOP_S, LimitsLearnedError, Session
 from edge_agender.delivery.mqtt.traffic import Subscription, Traffic, Wake
@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 MAX_COMMAND_BYTES = 4096
 # Of a connection that comes and goes within seconds, so many are logged; then only one that lasts.
 SHORT_LIVED_TOLD = 3
+# So many connections in a row that were let in and closed without a word within so many seconds, and somebody else
+# has our client id: Mosquitto 2.0 does not say so, and MQTT 3.1.1 cannot.
+CLOSED_OFTEN, CLOSED_SOON_S = 3, 60.0
 # Who was thrown out by a client of the same name would throw that one out in turn: both wait, ever longer.
 TAKEN_OVER_MIN_S, TAKEN_OVER_MAX_S = 60.0, 600.0
 
@@ -71,6 +74,7 @@ class Publisher:
         self._last_error: str | None = None
         self._once = Once(_log)
         self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s)
+        self._closed = 0
         self._taken_over = Backoff(TAKEN_OVER_MIN_S, TAKEN_OVER_MAX_S, least=0.5)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -123,8 +127,9 @@ class Publisher:
                 self._up_since_s, self._changed_s = None, time.monotonic()
             self._outbox.rewind()
             if error is not None and not isinstance(error, LimitsLearnedError):
+                error = self._suspected(error, lasted_s)
                 self._failed(error)
-                self._stop.wait(self._pause_s(error, lasted_s))
+                self._stop.wait(self._pause_s(error))
 
     def _connect_once(self) -> EdgeAgenderError | None:
         """Connect and send until that fails or all is over; return what failed."""
@@ -141,14 +146,25 @@ class Publisher:
             return BrokerError(f"publisher: {type(error).__name__}: {error}")
         return None
 
-    def _pause_s(self, error: EdgeAgenderError, lasted_s: float) -> float:
+    def _suspected(self, error: EdgeAgenderError, lasted_s: float) -> EdgeAgenderError:
+        """Return what is behind an error: who is closed on again and again has been taken over.
+
+        Of two that take each other's place, each is connected for as long as the other waits.
+        """
+        if lasted_s > max(CLOSED_SOON_S, 2.5 * self._taken_over.ceiling_s):
+            self._taken_over.reset()
+            self._closed = 0
+        self._closed = self._closed + 1 if isinstance(error, ClosedError) else 0
+        if self._closed >= CLOSED_OFTEN:
+            return explain_closed_again(self._brokers[self._turn][0], self._name)
+        return error
+
+    def _pause_s(self, error: EdgeAgenderError) -> float:
         """Turn to the next broker, and return how long to wait before it is tried, in seconds.
 
         Between the brokers of a round the wait is the shortest; after a round it grows.
         """
         if isinstance(error, TakenOverError):
-            if lasted_s > 2 * TAKEN_OVER_MAX_S:
-                self._taken_over.reset()
             return self._taken_over.next_s()
         self._turn = (self._turn + 1) % len(self._brokers)
         if self._turn != self._round_began:

@@ -112,12 +112,14 @@ class Session:
 
     def _ending(self, *, silent: bool = False) -> EdgeAgenderError:
         """Return what to say of a connection that is gone, or silent, without a word from the broker."""
+        # Some servers talk to one at a time, and are asked what they speak.
+        self._hang_up()
         ending = explain.Ending(
             accepted=self._accepted,
             first=self._client.first,
             error=self._client.error,
             silent=silent,
-            short_lived=self._traffic.short_lived,
+            carrying=self._sending.in_flight.carries_durable,
         )
         if self._closed_on_will(ending) and self._limits.closed_on_will():
             return LimitsLearnedError("")

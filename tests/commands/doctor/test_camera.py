@@ -128,7 +128,7 @@ def test_a_camera_that_is_switched_off_stays_closed(tmp_path: Path, monkeypatch:
     ("changes", "state", "says"),
     [
         ({}, "ok", "frames arrive"),
-        ({"camera_problem": "no frame for 5 s: starting the sensor again"}, "failure", "starting the sensor again"),
+        ({"camera_problem": "no frame for 5 s: starting the sensor again"}, "failure", "trouble with the camera"),
     ],
 )
 def test_the_running_service_has_the_camera(
@@ -153,7 +153,7 @@ def test_another_program_at_that_port_is_not_believed(tmp_path: Path, monkeypatc
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b'{"status": "ok", "problem": {"of": "its own"}}')
+            self.wfile.write(b'{"status": "ok", "state": {"of": "its own"}}')
 
     with HTTPServer(("127.0.0.1", 0), Other) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()

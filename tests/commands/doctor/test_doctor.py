@@ -60,7 +60,7 @@ def test_a_configuration_that_cannot_be_used_leaves_the_rest_to_be_checked(tmp_p
     path.write_text("mqtt: {hots: x, password: planted-s3cret}\n")
     results = {result.check: result for result in run(path)}
     assert results["configuration"].state == "failure"
-    assert "did you mean host?" in results["configuration"].finding
+    assert "did you mean hosts?" in results["configuration"].finding
     assert "planted-s3cret" not in repr(results)
     assert {"board", "clock", "service"} <= set(results)
     assert "camera" not in results

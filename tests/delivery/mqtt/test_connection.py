@@ -13,7 +13,7 @@ import pytest
 
 from edge_agender.config.settings import MqttConfig, TlsConfig
 from edge_agender.delivery.mqtt.connection import read_password, tls_context
-from edge_agender.delivery.mqtt.probe import check_connection
+from edge_agender.delivery.mqtt.probe import BrokerProbe, check_connection
 from edge_agender.errors import BrokerError, CredentialError
 from edge_agender.messages.message import Message
 from tests.support.broker import Authority, Broker, Ear, free_port, needs_mosquitto, running, wait_until
@@ -263,3 +263,41 @@ class TestAccessRules:
                     dashboard.say(f"edge-agender/{device}/enabled/set", f"to {device}")
             wait_until(lambda: left.heard)
             assert [message.payload for message in left.heard] == [b"to left"]
+
+    @pytest.mark.parametrize(
+        ("user", "topic", "allowed"),
+        [
+            ("left", "homeassistant/device/left/edge-agender-left-1/config", True),
+            ("left", "homeassistant/device/right/edge-agender-right-1/config", False),
+            ("left", "homeassistant/device/edge-agender-left-1/config", False),
+            ("dashboard", "edge-agender/left/content", True),
+            ("dashboard", "edge-agender/dashboard/window", False),
+            ("dashboard", "homeassistant/device/dashboard/x/config", False),
+        ],
+    )
+    def test_who_may_announce_what(self, shared: Broker, tmp_path: Path, user: str, topic: str, allowed: bool) -> None:
+        config = settings(shared.port, username=user, password_file=password_file(tmp_path, user))
+        with BrokerProbe(config, f"probe-{user}") as probe:
+            assert probe.publish(topic) == ("taken" if allowed else "refused")
+
+    def test_no_device_takes_anothers_client_id(self, tmp_path: Path) -> None:
+        folder = tmp_path / "broker"
+        lines = [f"password_file {folder}/passwords", "allow_anonymous false", "use_username_as_clientid true"]
+        broker = Broker(folder, lines)
+        for user in ("left", "right"):
+            broker.add_user(user, user)
+        with running(broker):
+            config = settings(broker.port, username="right", password_file=password_file(tmp_path, "right"))
+            with Link(config, tmp_path / "state") as right:
+                right.wait_connected()
+                thief = settings(
+                    broker.port,
+                    username="left",
+                    password_file=password_file(folder, "left"),
+                    client_id="edge-agender-d",
+                )
+                with BrokerProbe(thief, "edge-agender-d") as probe:
+                    assert probe.publish("p/left") == "taken"
+                    right.outbox.put(window(1))
+                    wait_until(lambda: right.outbox.state().durable == 0)
+                assert right.publisher.state().connects == 1
