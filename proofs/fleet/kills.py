@@ -47,11 +47,11 @@ def main() -> int:
                 rig.start()
         print(f"# killed {times} times; {rig.progress()}", flush=True)
         wait_until_healed(rig)
-        healed = asked(rig)
+        late = came_late(rig)
         rig.stop_boxes()
         rig.settle()
         result = count(rig)
-    print(f"# commands to send again: {healed}")
+    print(f"# came late, sent again or not: {late}")
     print(result.line(), flush=True)
     return 0 if result.exact else 1
 
@@ -64,7 +64,7 @@ def wait_until_healed(rig: Rig) -> None:
         calm = calm + 1 if rig.progress().endswith("missing now 0") else 0
 
 
-def asked(rig: Rig) -> int:
+def came_late(rig: Rig) -> int:
     with sqlite3.connect(rig.store, timeout=30) as database:
         return int(database.execute("SELECT count(*) FROM message WHERE historical = 1").fetchone()[0])
 
