@@ -32,4 +32,5 @@ def closed(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     inner = {key: closed(value) for key, value in node.items()}
-    return {**inner, "additionalProperties": False} if node.get("type") == "object" else inner
+    # Where the schema says itself what others hold, as in a mapping by names, that stands.
+    return {"additionalProperties": False, **inner} if node.get("type") == "object" else inner
