@@ -128,6 +128,7 @@ SPOKEN = {
     "no frame for 5 s: starting the sensor again": "starting the sensor again",
     "no status page: ...: change web.port": "no status page: %s port %d",
     "is not valid yet": "its certificate is not valid yet",
+    "it says 404 Not Found": "it says {error.code} {words}",
     "connecting, for up to 10 s": "connecting, for up to %g s",
 }
 # What others say: systemd, NumPy, the shell, messages.
