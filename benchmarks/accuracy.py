@@ -32,6 +32,7 @@ ROWS = (
     ("the best-known demo, as configured", "res10", "ssrnet-demo"),
     ("the best published weights and margin", "res10", "ssrnet"),
     ("ours", "ssd", "agender-ssrnet"),
+    ("ours, the larger estimator", "ssd", "agender-edge"),
 )
 Predict = Callable[[Path], dict[str, Any]]
 

@@ -61,11 +61,21 @@ class Weights:
     def __getitem__(self, name: str) -> Floats:
         return self._all[name if name in self._all else f"m.{name}"]
 
+    def put(self, name: str, value: Floats) -> None:
+        """Put a trained tensor in place of the file's."""
+        self._all[name if name in self._all else f"m.{name}"] = value
+
     def dense(self, name: str) -> tuple[Floats, Floats]:
         """Return weight (in, out) and bias (out,) of a layer such as stages.0.blocks.1.mlp.fc1."""
-        stage, blocks, block, *rest = name.removeprefix("stages.").split(".")
-        key = "/".join([f"/stages.{stage}", blocks, f"{blocks}.{block}", *rest])
-        return self._dense[key], self[f"{name}.bias"]
+        return self._dense[_place(name)], self[f"{name}.bias"]
+
+    def put_dense(self, name: str, weight: Floats) -> None:
+        self._dense[_place(name)] = weight
+
+
+def _place(name: str) -> str:
+    stage, blocks, block, *rest = name.removeprefix("stages.").split(".")
+    return "/".join([f"/stages.{stage}", blocks, f"{blocks}.{block}", *rest])
 
 
 class Walk:

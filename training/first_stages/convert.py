@@ -21,7 +21,7 @@ from training.estimator.calibrate import fit_temperature
 from training.estimator.network import years as years_of
 from training.first_stages.crops import plain
 from training.first_stages.faces import Faces, load
-from training.first_stages.network import Upper, first_stages_model, full_model
+from training.first_stages.network import Upper, first_stages_model, full_model, parted
 from training.first_stages.train import First, opened
 
 STRANGERS = ("wild", "adience")
@@ -29,8 +29,9 @@ STRANGERS = ("wild", "adience")
 
 def calibrated(state: dict[str, Tensor], faces: Faces, first: First) -> dict[str, Tensor]:
     """Return the weights with both numbers folded in; prints them. `faces`: of the calibration part, strangers only."""
+    stage, upper = parted(state)
     net = Upper()
-    net.load_state_dict(state)
+    net.load_state_dict(upper)
     maps = np.stack([first(plain(faces, index)) for index in range(len(faces.path))])
     with torch.no_grad():
         outputs, _ = net.eval()(torch.from_numpy(maps))
@@ -44,9 +45,10 @@ def calibrated(state: dict[str, Tensor], faces: Faces, first: First) -> dict[str
     scale = float(np.sqrt(np.mean((error[exact] / spread[exact]) ** 2)))
     print(f"{len(said)} strangers: temperature {temperature:.3f}, standard deviation times {scale:.3f}")
     folded = {name: value.clone() for name, value in state.items()}
-    folded["out.weight"][22] /= temperature
-    folded["out.bias"][22] /= temperature
-    folded["out.bias"][21] += 2 * float(np.log(scale))
+    last = "upper.out" if stage else "out"
+    folded[f"{last}.weight"][22] /= temperature
+    folded[f"{last}.bias"][22] /= temperature
+    folded[f"{last}.bias"][21] += 2 * float(np.log(scale))
     return folded
 
 
@@ -66,7 +68,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     state = torch.load(args.weights, weights_only=False, map_location="cpu")["average"]
-    first = opened(first_stages_model(args.teacher))
+    first = opened(first_stages_model(args.teacher, parted(state)[0]))
     data = full_model(args.teacher, calibrated(state, strangers(load(args.faces)), first))
     args.out.write_bytes(data)
     print(f"{args.out}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")

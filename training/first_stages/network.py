@@ -6,6 +6,7 @@ same network's weights. Ages are said as SSR-Net says them (Yang et al., 2018): 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from training.estimator.network import OUTPUTS
 
 INPUT_PX = 64
 GROWN_PX = 96  # faces are recognised at 112; at 96 the net stays within 40 M multiply-adds
-MAP = (12, 12, 64)
+MAP, FIRST_MAP = (12, 12, 64), (24, 24, 32)
 CHANNELS, INNER, BLOCKS, HIDDEN = 100, 96, 3, 32
 NORM_EPSILON = 1e-6
 COLUMNS = {
@@ -114,8 +115,8 @@ def started(teacher: Path) -> Upper:
 class FullWalk(Walk):
     """The whole net as Keras layers, for one crop (1, 64, 64, 3), B, G, R, 0 to 255."""
 
-    def first_stages(self, x: Any) -> Any:
-        """Return the map (1, 12, 12, 64)."""
+    def first_stage(self, x: Any) -> Any:
+        """Return the first stage's map (1, 24, 24, 32)."""
         x = self.ops.image.resize(x, (GROWN_PX, GROWN_PX), interpolation="bilinear")
         weight = self.w["stem.0.weight"].transpose(2, 3, 1, 0)[:, :, ::-1]  # takes B, G, R
         bias = self.w["stem.0.bias"] - weight.sum((0, 1, 2))
@@ -123,7 +124,11 @@ class FullWalk(Walk):
         x = self.norm(x) * self.w["stem.1.weight"] + self.w["stem.1.bias"]
         for block in range(3):
             x = self.block(f"stages.0.blocks.{block}", x)
-        x = self.downsampled("stages.1.downsample", x)
+        return x
+
+    def first_stages(self, x: Any) -> Any:
+        """Return the second stage's map (1, 12, 12, 64)."""
+        x = self.downsampled("stages.1.downsample", self.first_stage(x))
         for block in range(2):
             x = self.block(f"stages.1.blocks.{block}", x)
         return self.split_block("stages.1.blocks.2", x, 2)
@@ -166,19 +171,78 @@ def _hidden(state: dict[str, Floats]) -> tuple[Floats, Floats]:
     return weight * factor, (bias - state["bn.running_mean"]) * factor + state["bn.bias"]
 
 
-def first_stages_model(teacher: Path) -> bytes:
-    """Return the first stages alone as TFLite, as they will run: crop in, map out."""
+class Deeper(nn.Module):
+    """The second stage and what is behind it: takes the first stage's map (n, 24, 24, 32)."""
+
+    def __init__(self, stage: nn.Module, upper: Upper) -> None:
+        super().__init__()
+        self.stage, self.upper = stage, upper
+
+    def forward(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        seen: tuple[dict[str, Tensor], Tensor] = self.upper(self.stage(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+        return seen
+
+
+def second_stage(teacher: Path) -> nn.Module:
+    """Return the recognition network's second stage, trainable."""
+    import timm
+
+    stage: nn.Module = timm.create_model("edgenext_x_small").stages[1]
+    weights, state = Weights(teacher), stage.state_dict()
+    for name in state:
+        layer, _, kind = name.rpartition(".")
+        if layer.rpartition(".")[2] in ("fc1", "fc2", "qkv", "proj") and kind == "weight":
+            value = weights.dense(f"stages.1.{layer}")[0].T
+        else:
+            value = weights[f"stages.1.{name}"]
+        state[name] = torch.from_numpy(np.ascontiguousarray(value))
+    stage.load_state_dict(state)
+    return stage
+
+
+def parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the weights of the second stage, none where it was not trained, and those behind it."""
+    if "out.weight" in state:
+        return {}, state
+    parts: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
+    for name, value in state.items():
+        where, _, rest = name.partition(".")
+        parts[where == "upper"][rest] = value
+    return parts
+
+
+def walk(teacher: Path, stage: dict[str, Tensor]) -> FullWalk:
+    """Return what builds Keras layers, with a trained second stage in place of the recognition network's."""
+    weights = Weights(teacher)
+    for name, value in stage.items():
+        layer, _, kind = name.rpartition(".")
+        number = value.float().numpy()
+        if layer.rpartition(".")[2] in ("fc1", "fc2", "qkv", "proj") and kind == "weight":
+            weights.put_dense(f"stages.1.{layer}", number.T)
+        else:
+            weights.put(f"stages.1.{name}", number)
+    return FullWalk(weights)
+
+
+def _tflite(made: Callable[[Any], dict[str, Any]]) -> bytes:
     import keras
 
     face = keras.Input((INPUT_PX, INPUT_PX, 3), batch_size=1, name="face")
-    return to_tflite(keras.Model(face, {"map": FullWalk(Weights(teacher)).first_stages(face)}))
+    return to_tflite(keras.Model(face, made(face)))
+
+
+def first_stage_model(teacher: Path) -> bytes:
+    """Return the first stage alone as TFLite: crop in, map (24, 24, 32) out."""
+    return _tflite(lambda face: {"map": walk(teacher, {}).first_stage(face)})
+
+
+def first_stages_model(teacher: Path, stage: dict[str, Tensor] | None = None) -> bytes:
+    """Return the first two stages alone as TFLite, as they will run: crop in, map (12, 12, 64) out."""
+    return _tflite(lambda face: {"map": walk(teacher, stage or {}).first_stages(face)})
 
 
 def full_model(teacher: Path, state: dict[str, Tensor]) -> bytes:
     """Return the whole net as TFLite: crop in, 23 numbers out in the order of OUTPUTS."""
-    import keras
-
-    walk = FullWalk(Weights(teacher))
-    face = keras.Input((INPUT_PX, INPUT_PX, 3), batch_size=1, name="face")
-    numbers = {name: value.float().numpy() for name, value in state.items()}
-    return to_tflite(keras.Model(face, {"values": walk.upper(walk.first_stages(face), numbers)}))
+    stage, upper = parted(state)
+    layers, numbers = walk(teacher, stage), {name: value.float().numpy() for name, value in upper.items()}
+    return _tflite(lambda face: {"values": layers.upper(layers.first_stages(face), numbers)})

@@ -4,7 +4,8 @@
 
 DIR of --faces is that of training.first_stages.faces and .features. The first stages run as the TFLite file that will
 ship, so what is learnt fits their integers; each map is used several times, since making it costs most. The schedule
-follows the clock. `--without COLLECTION` leaves one out; `--smoke` runs a few steps on made-up faces.
+follows the clock. `--deeper` goes on from student.pt and trains the second stage too, at a third of the speed.
+`--without COLLECTION` leaves one out; `--smoke` runs a few steps on made-up faces.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_agender.imaging.frame import Array, Picture
 from training.common.checkpoint import Average, cosine, optimizer_of, save
@@ -30,11 +31,20 @@ from training.common.progress import plot, show
 from training.estimator.network import years as years_of
 from training.first_stages.crops import augmented, plain
 from training.first_stages.faces import Faces, Floats, load
-from training.first_stages.network import MAP, Upper, first_stages_model, started
+from training.first_stages.network import (
+    FIRST_MAP,
+    MAP,
+    Deeper,
+    Upper,
+    first_stage_model,
+    first_stages_model,
+    second_stage,
+    started,
+)
 from training.first_stages.targets import shares, targets, usable
 
-BATCH, USES, POOL = 128, 4, 30_000
-RATE, WEIGHT_DECAY, AVERAGE = 2e-3, 0.03, 0.9985
+BATCH, USES, POOL = 128, 4, 20_000
+RATE, DEEPER_RATE, WEIGHT_DECAY, AVERAGE = 2e-3, 5e-4, 0.03, 0.9985
 JUDGED = 500  # faces of each collection that are held out, for the log
 First = Callable[[Picture], Floats]
 
@@ -80,10 +90,12 @@ def loss_of(outputs: dict[str, Tensor], features: Tensor, lesson: Lesson) -> tup
 class Pool:
     """Maps that were made lately, with the faces that they are of."""
 
-    def __init__(self, faces: Faces, first: First, places: NDArray[np.intp], share: Array, seed: int) -> None:
+    def __init__(
+        self, faces: Faces, first: First, shape: tuple[int, ...], places: NDArray[np.intp], share: Array, seed: int
+    ) -> None:
         self._faces, self._first, self._places, self._share = faces, first, places, share
         self.rng = np.random.default_rng(seed)
-        self._maps = np.empty((POOL, *MAP), np.float16)
+        self._maps = np.empty((POOL, *shape), np.float16)
         self._of = np.zeros(POOL, np.intp)
         self._filled = self._next = self._drawn = 0
 
@@ -109,11 +121,11 @@ class Pool:
 class Trainer:
     """One run: net, averaged net, optimizer, and the seconds it has used."""
 
-    def __init__(self, out: Path, net: Upper, minutes: float, device: str = "cpu") -> None:
-        self.path, self.minutes, self.device = out / "student.pt", minutes, device
+    def __init__(self, path: Path, net: nn.Module, rate: float, minutes: float, device: str = "cpu") -> None:
+        self.path, self.rate, self.minutes, self.device = path, rate, minutes, device
         self.net = net.to(device).train()
         self.average = Average(self.net, AVERAGE)
-        self.optimizer = optimizer_of(self.net, RATE, WEIGHT_DECAY)
+        self.optimizer = optimizer_of(self.net, rate, WEIGHT_DECAY)
         self.step, self.used_s = 0, 0.0
         self.history: list[dict[str, Any]] = []
 
@@ -132,7 +144,7 @@ class Trainer:
 
     def one_step(self, maps: Floats, lesson: Lesson) -> tuple[float, ...]:
         for group in self.optimizer.param_groups:
-            group["lr"] = RATE * cosine(self.used_s / (60 * self.minutes), warmup=0.01, floor=0.01)
+            group["lr"] = self.rate * cosine(self.used_s / (60 * self.minutes), warmup=0.01, floor=0.01)
         with torch.autocast(self.device, torch.bfloat16):
             outputs, features = self.net(torch.from_numpy(maps).to(self.device))
         loss, parts = loss_of({name: value.float() for name, value in outputs.items()}, features, lesson)
@@ -144,7 +156,9 @@ class Trainer:
         self.step += 1
         return parts
 
-    def run(self, pool: Pool, lesson_of: Callable[[NDArray[np.intp]], Lesson], judge: Callable[[Upper], Any]) -> None:
+    def run(
+        self, pool: Pool, lesson_of: Callable[[NDArray[np.intp]], Lesson], judge: Callable[[nn.Module], Any]
+    ) -> None:
         losses: list[tuple[float, ...]] = []
         saved_s = judged_s = self.used_s
         while self.used_s < 60 * self.minutes:
@@ -174,7 +188,7 @@ class Trainer:
         show(self.used_s, self.minutes, self.step, words)
 
 
-def judge_of(faces: Faces, first: First) -> Callable[[Upper], dict[str, float]]:
+def judge_of(faces: Faces, first: First) -> Callable[[nn.Module], dict[str, float]]:
     """Return what scores a net on faces held out; for the log only, nothing is chosen by it."""
     held = np.flatnonzero((faces.part == "held_out") & np.isin(faces.gender, ("female", "male")))
     chosen = {name: held[faces.collection[held] == name] for name in sorted(set(faces.collection[held]))}
@@ -182,7 +196,7 @@ def judge_of(faces: Faces, first: First) -> Callable[[Upper], dict[str, float]]:
     maps = {name: np.stack([first(plain(faces, i)) for i in places]) for name, places in chosen.items()}
 
     @torch.no_grad()
-    def judge(net: Upper) -> dict[str, float]:
+    def judge(net: nn.Module) -> dict[str, float]:
         net.eval()
         row = {}
         for name, places in chosen.items():
@@ -225,6 +239,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", help="a collection to leave out, to be judged by it")
+    parser.add_argument("--deeper", action="store_true", help="go on from student.pt, the second stage trained too")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args(argv)
@@ -236,8 +251,12 @@ def main(argv: list[str] | None = None) -> None:
         faces, first, net = made_up(64), _smoke_first, Upper()
         seen = np.zeros((len(faces), 96), np.float32)
     else:
-        faces, net = load(args.faces), started(args.teacher)
-        first, seen = opened(first_stages_model(args.teacher)), np.load(args.faces / "targets.npy")
+        faces, seen = load(args.faces), np.load(args.faces / "targets.npy")
+        net, first = (
+            begun(args.teacher, args.out)
+            if args.deeper
+            else (started(args.teacher), opened(first_stages_model(args.teacher)))
+        )
     wanted = targets(faces)
     places = usable(faces, wanted, args.without)
     print(f"{len(places)} faces to learn from, {int((faces.part == 'held_out').sum())} held out")
@@ -246,12 +265,21 @@ def main(argv: list[str] | None = None) -> None:
         parts = (wanted.years[rows], wanted.female[rows], wanted.weight[rows], seen[rows].astype(np.float32))
         return Lesson(*(torch.from_numpy(part).to(args.device) for part in parts))
 
-    trainer = Trainer(args.out, net, args.minutes, args.device)
+    path, rate = args.out / ("deeper.pt" if args.deeper else "student.pt"), DEEPER_RATE if args.deeper else RATE
+    trainer = Trainer(path, net, rate, args.minutes, args.device)
     if args.resume:
         trainer.resume()
-    pool = Pool(faces, first, places, shares(faces, wanted, places), args.seed + trainer.step)
+    shape = FIRST_MAP if args.deeper else MAP
+    pool = Pool(faces, first, shape, places, shares(faces, wanted, places), args.seed + trainer.step)
     trainer.run(pool, lesson_of, judge_of(faces, first))
-    plot(trainer.history, (("age",), ("gender", "features")), args.out / "student.png")
+    plot(trainer.history, (("age",), ("gender", "features")), path.with_suffix(".png"))
+
+
+def begun(teacher: Path, out: Path) -> tuple[nn.Module, First]:
+    """Return the second stage with the student's own layers behind it, and what makes the first stage's maps."""
+    upper = Upper()
+    upper.load_state_dict(torch.load(out / "student.pt", weights_only=False, map_location="cpu")["average"])
+    return Deeper(second_stage(teacher), upper), opened(first_stage_model(teacher))
 
 
 def _smoke_first(crop: Picture) -> Floats:

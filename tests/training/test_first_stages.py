@@ -1,0 +1,72 @@
+"""The shipped estimator's training: who is held out, that its crops are the run time's, that it runs and resumes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_agender.imaging.geometry import Box
+from edge_agender.imaging.preprocess import ARCFACE_PLACES, align_face, crop_face
+from training.first_stages.crops import MARGIN, by_box, by_landmarks
+from training.first_stages.faces import PATCH_MARGIN, PATCH_PX, in_patch, patch_of
+from training.first_stages.labels import part_of, years_of
+
+
+def picture() -> np.ndarray:
+    """A smooth picture without any symmetry."""
+    y, x = np.mgrid[0:300, 0:320]
+    waves = [128 + 100 * np.sin(x / a) * np.cos(y / b) for a, b in ((31, 17), (19, 43), (53, 23))]
+    return np.stack(waves, -1).astype(np.uint8)
+
+
+def test_a_crop_by_landmarks_is_what_the_run_time_makes() -> None:
+    landmarks = tuple(map(tuple, ((ARCFACE_PLACES - 56) * 1.3 + (160, 150)).tolist()))
+    box = (100.0, 85.0, 110.0, 130.0)
+    ours = by_landmarks(patch_of(picture(), box), in_patch(landmarks, box))
+    assert np.abs(ours.astype(int) - align_face(picture(), landmarks, 64)).mean() < 6
+
+
+def test_a_crop_by_the_box_is_what_the_run_time_makes() -> None:
+    box = (100.0, 85.0, 110.0, 130.0)
+    runtime = crop_face(picture(), Box(100, 85, 210, 215), 64, MARGIN)
+    assert np.abs(by_box(patch_of(picture(), box)).astype(int) - runtime).mean() < 6
+    assert PATCH_PX / (1 + 2 * PATCH_MARGIN) * (1 + 2 * MARGIN) < PATCH_PX
+
+
+def test_no_scene_album_or_person_is_in_two_parts() -> None:
+    for collection, key in (("wild", "scene"), ("adience", "album"), ("lag", "person")):
+        for number in range(50):
+            rows = [{"path": f"{collection}/{number}-{i}.jpg", key: str(number)} for i in range(5)]
+            assert len({part_of(collection, row) for row in rows}) == 1
+    paths = [f"lfw/Somebody_{number}_{i:04d}.jpg" for number in range(20) for i in range(3)]
+    parts = [part_of("lfw", {"path": path}) for path in paths]
+    assert all(len(set(parts[start : start + 3])) == 1 for start in range(0, 60, 3))
+    assert set(parts) == {"training", "held_out"}
+
+
+def test_what_others_publish_figures_for_is_never_trained_on() -> None:
+    assert part_of("appareal", {"path": "appareal/1.jpg", "split": "test"}) == "held_out"
+    assert part_of("appareal", {"path": "appareal/1.jpg", "split": "train"}) == "training"
+    assert {part_of("fgnet", {"path": f"fgnet/{n}.jpg"}) for n in range(30)} == {"held_out"}
+
+
+def test_a_group_of_ages_allows_all_of_its_years() -> None:
+    assert years_of("adience", {"age_group": "25-32"}) == (25.0, 33.0)
+    assert years_of("wild", {"seen_years": "40"}) == (40.0, 40.0)
+    assert years_of("lfw", {"seen_years": ""}) is None
+
+
+def test_it_trains_and_resumes(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install -e '.[train]'")
+    pytest.importorskip("matplotlib", reason="training draws its curves with matplotlib")
+    from training.first_stages import train
+
+    train.main(["--smoke", "--minutes", "0.03", "--out", str(tmp_path)])
+    first = torch.load(tmp_path / "student.pt", weights_only=False)
+    train.main(["--smoke", "--minutes", "0.06", "--out", str(tmp_path), "--resume"])
+    second = torch.load(tmp_path / "student.pt", weights_only=False)
+    assert second["step"] > first["step"] > 0
+    assert "aaf_years" in json.dumps(second["history"]) or "utkface_years" in json.dumps(second["history"])
