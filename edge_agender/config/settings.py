@@ -46,6 +46,10 @@ def default_device_name() -> str:
     return socket.gethostname().split(".")[0] or "edge-agender"
 
 
+# At level aggregate, seconds between health messages.
+AGGREGATE_HEALTH_S = 30
+
+
 class DeviceConfig(Section):
     name: TopicLevel = Field(default_factory=default_device_name)
 
@@ -258,6 +262,16 @@ class Config(Section):
     outbox: OutboxConfig = OutboxConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def health_counts_nobody(self) -> Config:
+        # Estimates of a few seconds would be a head count.
+        if self.privacy.level == "aggregate" and self.publish.health_s < AGGREGATE_HEALTH_S:
+            raise ValueError(
+                f"publish.health_s must be at least {AGGREGATE_HEALTH_S} at privacy.level aggregate: more often, "
+                "health messages show how many faces were looked at from moment to moment"
+            )
+        return self
 
     @model_validator(mode="after")
     def period_long_enough(self) -> Config:
