@@ -99,9 +99,9 @@ def prove(folder: Path, options: argparse.Namespace) -> int:
             "log_level=error",
         ]
         collectors = Collectors(folder, [word for one in settings for word in ("--set", one)], 2)
-        wait_for_consumer(cluster)
-        asyncio.run(make_capture(cluster))
         try:
+            wait_for_consumer(cluster)
+            asyncio.run(make_capture(cluster))
             run = under_kills(folder, store, cluster, collectors, options)
             return judge(folder, store, cluster, run)
         finally:
@@ -118,18 +118,22 @@ def under_kills(
     command = [sys.executable, "-m", "proofs.fleet.swarm", *map(str, [*words, *login])]
     swarm = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert swarm.stdout is not None
-    assert swarm.stdin is not None
-    assert swarm.stdout.readline().strip() == "ready"
-    until_s = time.monotonic() + options.seconds
-    time.sleep(5)
-    turn = 0
-    while time.monotonic() < until_s:
-        kill_one(cluster, collectors, luck, run, turn)
-        turn += 1
-    run.frozen_s = hang_one(store, cluster, options.devices)
-    swarm.terminate()
-    print(f"# {swarm.stdout.readline().strip()} at the devices", flush=True)
-    swarm.communicate()
+    try:
+        assert swarm.stdout.readline().strip() == "ready"
+        until_s = time.monotonic() + options.seconds
+        time.sleep(5)
+        turn = 0
+        while time.monotonic() < until_s:
+            kill_one(cluster, collectors, luck, run, turn)
+            turn += 1
+        run.frozen_s = hang_one(store, cluster, options.devices)
+        swarm.terminate()
+        print(f"# {swarm.stdout.readline().strip()} at the devices", flush=True)
+    except BaseException:
+        swarm.kill()
+        raise
+    finally:
+        swarm.communicate()
     return run
 
 
