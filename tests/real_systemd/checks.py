@@ -142,7 +142,7 @@ def check_publishes(broker: Broker) -> None:
     """Once there is a broker it says online and publishes faces."""
     broker.start()
     wait_for("online", lambda: "online" in statuses(broker))
-    wait_for("frame with a face", lambda: [frame for frame in broker.heard("frame") if frame.get("faces")])
+    wait_for("frame with people", lambda: [frame for frame in broker.heard("frame") if frame["audience"]["count"]])
 
 
 def check_doctor(_broker: Broker) -> None:
