@@ -119,6 +119,7 @@ class TestMounting:
 SPOKEN = {
     "it refuses user entrance": "it refuses {_user(config)}",
     "it does not speak MQTT 5, but MQTT 3.1.1": "it does not speak {own}, but {language}",
+    "more than the 15 million that are decoded": "million that are decoded",
     "it says 404 Not Found": "it says {error.code} {words}",
     "has acknowledged nothing for 20 s": "has acknowledged nothing for {for_s:g} s",
     "its certificate is not for broker.local": "its certificate is not for {config.host}",
