@@ -130,8 +130,6 @@ SPOKEN = {
     "no frame for 5 s: starting the sensor again": "starting the sensor again",
     "no status page: ...: change web.port": "no status page: %s port %d",
     "is not valid yet": "its certificate is not valid yet",
-    "it says 404 Not Found": "it says {error.code} {words}",
-    "more than the 15 million that are decoded": "more than the {MAX_PIXELS // 10**6} million that are decoded",
     "connecting, for up to 10 s": "connecting, for up to %g s",
 }
 # What others say: systemd, NumPy, the shell, messages.

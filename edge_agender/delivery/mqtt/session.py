@@ -80,6 +80,8 @@ class Session:
         self._due_s = time.monotonic() + CONNACK_S
         while self._end is None and not stop.is_set():
             self._check_times()
+            if self._end is not None:
+                break
             if self._traffic.status_changed and self._accepted:
                 self._say("online")
             self._sending.fill()
