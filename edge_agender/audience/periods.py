@@ -127,8 +127,8 @@ class Periods:
         tally, brought = closed.tally, self._withheld
         order = self._order(tally.sums, self._carried)
         viewers = tally.viewers + brought
-        carried = _into(order, self._carried)
-        cells, left = settle(tally.sums, carried, viewers, self._min_cell, order, self._chance)
+        sums, carried = _into(order, tally.sums), _into(order, self._carried)
+        cells, left = settle(sums, carried, viewers, self._min_cell, order, self._chance)
         self._carried = {key: part for key, part in left.items() if abs(part) > _NOTHING}
         self._withheld = viewers - sum(cells.values())
         return Demographics(
@@ -160,12 +160,17 @@ def _longest(visit: Visit) -> str | None:
     return longest.id if longest.dwell_s >= without_s else None
 
 
-def _into(order: Sequence[CellKey], carried: Sums) -> Sums:
-    """Return what was carried by the cells of now. What belongs to none of them is shared out among all."""
-    known = set(order)
-    kept = {key: part for key, part in carried.items() if key in known}
-    rest = sum(part for key, part in carried.items() if key not in known)
-    return {key: kept.get(key, 0.0) + rest / len(order) for key in order}
+def _into(order: Sequence[CellKey], sums: Sums) -> Sums:
+    """Return sums by the cells of now. What belongs to none of them is shared out: in its content and gender if it can.
+
+    Other bands were configured since, or there are too many contents.
+    """
+    parts = dict.fromkeys(order, 0.0)
+    for key, part in sums.items():
+        fits = [key] if key in parts else [cell for cell in order if cell[:2] == key[:2]] or order
+        for cell in fits:
+            parts[cell] += part / len(fits)
+    return parts
 
 
 def _published(cells: Mapping[CellKey, int], min_cell: int) -> tuple[tuple[CellKey, int, float], ...]:

@@ -119,6 +119,20 @@ def test_other_bands_and_another_length_since_the_restart_lose_nobody() -> None:
     assert {key.age_band for key, _, _ in period.cells} == {"0-29", "30+", "unknown"}
 
 
+@pytest.mark.parametrize("by_content", [False, True])
+def test_viewers_of_bands_that_are_gone_are_published_and_their_state_can_be_read_again(by_content: bool) -> None:
+    book = periods(by_content=by_content)
+    add(book, 0, 102, content="a")
+    bands = AgeBands((30, 60))
+    other = Periods(3600, 2.0, bands, min_cell=5, by_content=by_content, chance=random.Random(1).random)
+    other.restore(book.snapshot(), NOON_S)
+    (period,) = told(other)
+    women = sum(viewers for key, viewers, _ in period.cells if key.gender == "female")
+    assert (sum(viewers for _, viewers, _ in period.cells), period.withheld) == (100, 2)
+    assert 85 <= women <= 95
+    periods().restore(other.snapshot(), NOON_S)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
