@@ -67,7 +67,7 @@ class Audience:
             chance=random.SystemRandom().random,
         )
         self._content = Content(None)
-        # Which window each track was last counted in as present.
+        # Which window each track that the tracker holds was last counted in as present.
         self._present: dict[int, int] = {}
 
     @property
@@ -97,7 +97,7 @@ class Audience:
         for tally, seconds in self._windows.watched(utc_s, now_s):
             tally.watch(seconds, len(present), luma, content)
         self._periods.watch(utc_s, now_s)
-        self._note(self._windows.at(utc_s), present, throttled)
+        self._note(self._windows.at(utc_s), faces, present, throttled)
         return visits
 
     def present(self) -> dict[int, Presence]:
@@ -146,13 +146,15 @@ class Audience:
         self._windows.cut()
         self._periods.cut()
 
-    def _note(self, tally: Tally, present: Sequence[Face], throttled: bool | None) -> None:
+    def _note(self, tally: Tally, held: Sequence[Face], present: Sequence[Face], throttled: bool | None) -> None:
         tally.peak_count = max(tally.peak_count, len(present))
         if throttled is not None:
             tally.throttled = throttled or bool(tally.throttled)
         before = self._present
-        self._present = {face.track_id: tally.number for face in present}
-        tally.present += sum(before.get(track_id) != tally.number for track_id in self._present)
+        # Whoever looks away and back is the same person: else one alone would be enough of them for a released mean.
+        self._present = {face.track_id: before[face.track_id] for face in held if face.track_id in before}
+        self._present |= {face.track_id: tally.number for face in present}
+        tally.present += sum(before.get(face.track_id) != tally.number for face in present)
 
     def _count(self, visits: Sequence[Visit]) -> None:
         for visit in visits:

@@ -70,7 +70,8 @@ class Gate:
 
     def _mean_count(self, tally: Tally) -> float | None:
         """Persons in view on average; by the seconds covered, it would tell how long a single one was there."""
-        if 0 < tally.present < self._fewest:
+        # Seconds without anybody are those before somebody in the first frame of the next window.
+        if (tally.present or tally.count_s) and max(tally.present, 1) < self._fewest:
             return None
         return _mean(tally.count_s, tally.covered_s)
 

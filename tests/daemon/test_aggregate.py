@@ -49,6 +49,30 @@ def test_how_long_one_stayed_looked_and_who_it_was_changes_no_message() -> None:
     assert one == hour(31.0, 22.0, turned=False) == hour(31.0, 71.0, turned=True)
 
 
+@pytest.mark.parametrize(
+    ("came_s", "went_s", "away"),
+    [(10.0, 50.0, True), (60.05, 70.0, False)],
+    ids=["one who looks away ten times is not ten", "one who comes with the next minute's first frame"],
+)
+def test_no_mean_tells_how_long_one_was_in_view(came_s: float, went_s: float, away: bool) -> None:
+    reporter = Reporter(load(None, ["source.kind=demo", "privacy.level=aggregate"]), SENDER)
+    seen_s = came_s
+    for number in range(80):
+        now_s = number + 0.5
+        here = came_s < now_s <= went_s
+        if here and not (away and now_s % 4 > 3):
+            seen_s = now_s
+        # The tracker holds on to somebody for a while.
+        held = came_s < now_s <= went_s + 1
+        faces = (Face(1, Box(0, 0, 100, 120), 0.9, None, came_s, number, seen_s, None, None),) if held else ()
+        seen = Observation(number, now_s, START_S + now_s, faces, True, 100.0, (640, 480), 600.0)
+        list(reporter.observe(seen))
+    windows = [json.loads(message.payload) for message in reporter.windows_due(START_S + 3599)]
+    means = [window["audience"]["mean"] for window in windows if window["schema"] == "edge-agender.window"]
+    assert set(means) <= {None, 0.0}
+    assert None in means
+
+
 def test_the_comparison_sees_what_another_level_says() -> None:
     assert hour(6.0, 22.0, turned=False, level="frame") != hour(31.0, 22.0, turned=False, level="frame")
 
