@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 
 import pytest
+from _pytest.mark.expression import Expression
 
 from tests.support.paths import ROOT
 
@@ -43,7 +46,7 @@ def test_there_are_rows() -> None:
 
 @pytest.mark.parametrize(("claim", "command"), claims())
 def test_the_row_s_command_selects_something(claim: str, command: str) -> None:
-    words = [word for word in command.split() if "=" not in word]
+    words = [word for word in shlex.split(command) if "=" not in word]
     if words[:1] == ["make"]:
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M), command
         return
@@ -52,6 +55,17 @@ def test_the_row_s_command_selects_something(claim: str, command: str) -> None:
         return
     paths, keyword = (words[1 : words.index("-k")], words[-1]) if "-k" in words else (words[1:], "test")
     files = [file for path in paths for file in ([ROOT / path] if path.endswith(".py") else (ROOT / path).glob("*.py"))]
-    names = [name for file in files for name in re.findall(r"(?:def|class) ([Tt]est\w*)", file.read_text())]
-    assert any(keyword.lower() in name.lower() for name in names), command
+    named = Expression.compile(keyword)
+    assert any(selects(named, name) for file in files for name in names(file)), command
     assert keyword != "slow", f"{command}: selects every test that is marked slow"
+
+
+def selects(named: Expression, name: str) -> bool:
+    return named.evaluate(lambda word, **_: word.lower() in name)
+
+
+def names(file: Path) -> list[str]:
+    """What -k looks at in a file, in lower case: each test's name with its class's and the values that it is given."""
+    text = file.read_text(encoding="utf-8")
+    values = " ".join(re.findall(r"""["'](\w[^"'\n]{0,60})["']""", text))
+    return [f"{name} {values}".lower() for name in re.findall(r"(?:def|class) ([Tt]est\w*)", text)]

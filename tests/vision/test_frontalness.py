@@ -10,6 +10,7 @@ from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.geometry import Box
 from edge_agender.imaging.preprocess import crop_face
 from edge_agender.vision import frontalness as looking
+from edge_agender.vision.faces import Face
 from edge_agender.vision.frontalness import MARGIN, face_lumas, frontalness
 from tests.support.paths import SHARED
 
@@ -93,7 +94,8 @@ def test_most_are_right_with_a_detectors_jitter(head_turn: list[Picture], shift:
 
 def test_a_head_that_turns_to_and_fro_glances_twice(head_turn: list[Picture]) -> None:
     gaze = Gaze(AudienceConfig().looking)
-    looked_s = sum(gaze.note(value, 1 / 12) for value in measured(head_turn))
+    faces = [Face(1, Box(0, 0, 1, 1), 1.0, None, 0.0, 1, 0.0, frontal=value) for value in measured(head_turn)]
+    looked_s = sum(gaze.note(face, 1 / 12) for face in faces)
     assert gaze.glances == 2
     # Frames 8 to 10 and 18 to 20, and up to one more on either side for smoothing and the doubtful ones.
     assert 5 / 12 <= looked_s <= 10 / 12

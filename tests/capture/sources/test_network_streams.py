@@ -86,7 +86,8 @@ def test_rtsp_comes_through_whichever_way_is_open(preferred: str, tcp: str, udp:
 def test_rtsp_goes_over_tcp_by_default() -> None:
     with RtspCamera(coded()).on() as camera, watched(camera.uri()) as source:
         read(source, 2)
-        assert camera.transports == ["tcp"]
+        # On a machine that is too busy to keep up it may be opened again.
+        assert set(camera.transports) == {"tcp"}
 
 
 @pytest.mark.slow
