@@ -191,7 +191,10 @@ class LateSaver:
                 if text is None:
                     self._thread = None
                     return
-            self._folder.write(self._name, text)
+            try:
+                self._folder.write(self._name, text)
+            except Exception as error:  # the thread goes on: who waits for its tickets would wait for ever
+                log.warning("%s: cannot be saved: %r", self._name, error)
             with self._lock:
                 self._settled = ticket
 

@@ -260,3 +260,24 @@ def test_a_process_does_not_end_before_its_last_value_is_written(tmp_path: Path)
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     assert StateFolder(tmp_path).load("x") == 2
+
+
+def test_after_a_save_that_failed_otherwise_the_next_one_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = StateFolder(tmp_path)
+    saver = LateSaver(folder, "x")
+
+    def out_of_memory(name: str, text: str) -> bool:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "write", out_of_memory)
+        ticket = saver.save(1)
+        saver.wait(60)
+    assert saver.settled(ticket)
+    assert "x: cannot be saved: MemoryError()" in caplog.text
+    ticket = saver.save(2)
+    saver.wait(60)
+    assert saver.settled(ticket)
+    assert StateFolder(tmp_path).load("x") == 2
