@@ -63,6 +63,10 @@ class Cadence:
         self.frames = 0
         self.detections = 0
 
+    def reset(self) -> None:
+        """Search the next frame, whatever its time."""
+        self._last_detection_s = float("-inf")
+
     def due(self, small: Picture, now_s: float, *, people: bool) -> bool:
         """True where this frame should be searched for faces. `people`: somebody is being tracked.
 

@@ -121,8 +121,9 @@ class Pipeline:
         return tuple([track.face() for track in self._tracker.unsure])
 
     def reset(self) -> None:
-        """Everybody's visit is over, as when the camera closes."""
+        """Everybody's visit is over, as when the camera closes. What comes next may have another clock."""
         self._tracker.reset()
+        self._cadence.reset()
 
     def take_over(self, before: Pipeline) -> None:
         """Go on with the faces that another configuration follows, and with what was counted of its work."""

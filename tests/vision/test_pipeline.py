@@ -150,3 +150,17 @@ def test_a_face_with_landmarks_is_levelled_for_an_estimator_that_wants_it_and_on
     turned = cut(image, box, on_its_side, estimator)
     assert turned.shape == (64, 64, 3)
     assert abs(float(turned[:, :20].mean()) - float(turned[:, -20:].mean())) > 100
+
+
+def test_after_another_source_an_earlier_clock_is_searched_and_followed() -> None:
+    """A recording that was read faster than it plays leaves a clock that a camera reaches hours later."""
+    detector = ScriptedDetector([FACE])
+    pipe = pipeline(detector, ScriptedEstimator(None), spare=False, cadence=True)
+    for number in range(100_000, 100_005):
+        pipe.process(frame(number))
+    pipe.reset()
+    before = detector.calls
+    for number in range(30):
+        seen = pipe.process(frame(number))
+    assert detector.calls > before
+    assert [face.last_seen_s for face in seen.faces] == [seen.captured_s]

@@ -55,8 +55,9 @@ class Tracker:
         return bool(self._tracks)
 
     def reset(self) -> None:
-        """Let everybody go: what comes is seen for the first time."""
+        """Let everybody go: what comes is seen for the first time, and may have another clock."""
         self._tracks = []
+        self._predicted_s = self._searched_s = float("-inf")
         self._memory.reset()
 
     def move(self, dx_px: float, dy_px: float) -> None:
