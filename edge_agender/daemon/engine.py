@@ -210,6 +210,7 @@ class Engine:
         # Whatever may raise does so before anything is given up.
         networks = build_pipeline(config, self.times) if changed & NETWORKS or models != self._models else None
         reporter = Reporter(config, self._sender)
+        reporter.restore(self.reporter.snapshot(), time.time())
         self.camera.reconfigure(config)
         if "source" in changed:
             self._leave_source(config)

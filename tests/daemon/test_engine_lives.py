@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agender.audience.counting import Audience
 from edge_agender.capture.thread import Capture
 from edge_agender.config.load import load
 from edge_agender.daemon import camera
@@ -108,6 +109,19 @@ def test_whatever_a_reload_raises_the_old_configuration_goes_on(
             frames = engine.pipeline.work.frames
             run(engine, until=lambda frames=frames: engine.pipeline.work.frames > frames + 3)
         assert engine.config.source.rate_hz == 10
+
+
+def test_figures_that_cannot_be_taken_over_leave_the_old_camera_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine_on(tmp_path, *CROWD, until_end=False) as (engine, _, _inbox):
+        run(engine, until=lambda: engine.pipeline.work.frames >= 30)
+        capture = engine.camera.capture
+        with monkeypatch.context() as patch:
+            patch.setattr(Audience, "restore", once_failing(Audience.restore))
+            with pytest.raises(RuntimeError, match="no"):
+                engine.reconfigure(load(None, [*DEMO, *ENGINE, *CROWD, "source.rate_hz=9"]))
+        assert engine.camera.capture is capture
 
 
 def once_failing(kind: Callable[..., Any]) -> Callable[..., Any]:
