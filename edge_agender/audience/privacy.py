@@ -26,6 +26,10 @@ class Gate:
         # Frames show how long somebody is in view: to withhold it in windows would protect nobody.
         self._fewest = privacy.min_cell if privacy.level == "aggregate" else 1
 
+    def is_as_open_as(self, before: Gate) -> bool:
+        """Return whether this gate would release of a window all that another one has released."""
+        return self._fewest <= before._fewest
+
     def frame(self, view: FrameView) -> FrameView | None:
         """Return what is released of a frame; None where nothing is."""
         if not self.releases_frames:

@@ -141,7 +141,8 @@ class Reporter:
         self._sequences, self.totals = before._sequences, before.totals
         self._people_published = before._people_published
         self.view = before.view if self.gate.releases_frames else None
-        self.windows.extend(before.windows)
+        if self.gate.is_as_open_as(before.gate):
+            self.windows.extend(before.windows)
         self.periods.extend(before.periods)
 
     def _frame(self, view: FrameView) -> Message:

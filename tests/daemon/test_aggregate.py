@@ -73,6 +73,22 @@ def test_no_mean_tells_how_long_one_was_in_view(came_s: float, went_s: float, aw
     assert None in means
 
 
+@pytest.mark.parametrize(("before", "after", "kept"), [("viewer", "aggregate", 0), ("aggregate", "frame", 2)])
+def test_the_page_shows_no_window_that_a_stricter_level_would_not_release(before: str, after: str, kept: int) -> None:
+    old, new = (
+        Reporter(load(None, ["source.kind=demo", f"privacy.level={level}"]), SENDER) for level in (before, after)
+    )
+    for number in range(75):
+        faces = (
+            (Face(1, Box(0, 0, 100, 120), 0.9, None, 10.0, number, float(number), None, None),) if number > 10 else ()
+        )
+        list(old.observe(Observation(number, number, START_S + number, faces, True, 100.0, (640, 480), 600.0)))
+    list(old.windows_due(START_S + 1800))
+    assert len(old.windows) == 2
+    new.take_over(old, START_S + 1800)
+    assert len(new.windows) == kept
+
+
 def test_the_comparison_sees_what_another_level_says() -> None:
     assert hour(6.0, 22.0, turned=False, level="frame") != hour(31.0, 22.0, turned=False, level="frame")
 
