@@ -15,6 +15,9 @@ ALIKE = 0.25
 WITHIN = 0.35
 # So many must agree, and so large a part of those who were seen a moment ago.
 LEAST_PEOPLE, LEAST_PART = 2, 0.6
+# Movements of so many tracks are tried: that none of them is among those who agree happens once in 240 times. All of a
+# crowd would take time with the fourth power of its number.
+MOST_TRIED = 6
 
 
 def movement(tracks: Sequence[Track], spots: Sequence[Spot]) -> tuple[float, float] | None:
@@ -23,7 +26,7 @@ def movement(tracks: Sequence[Track], spots: Sequence[Spot]) -> tuple[float, flo
     `tracks` are those that the search before had found.
     """
     best: list[tuple[float, float]] = []
-    for track in tracks:
+    for track in tracks[:MOST_TRIED]:
         for spot in spots:
             x, y, log_size, *_ = spot
             place = track.place
