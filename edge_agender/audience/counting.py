@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from edge_agender.audience.demography import GENDERS, AgeBands, person
@@ -88,10 +88,14 @@ class Audience:
         focal_length_px: float,
         luma: float | None = None,
         throttled: bool | None = None,
+        pictures: Collection[int] = (),
     ) -> list[Visit]:
-        """Take in what the tracker holds after a frame; return the visits that are over."""
+        """Take in what the tracker holds after a frame; return the visits that are over.
+
+        `pictures` are tracks that turned out to be pictures of faces.
+        """
         content = self._content.at(utc_s)
-        visits = self._visits.observe(faces, now_s, utc_s, content, focal_length_px)
+        visits = self._visits.observe(faces, now_s, utc_s, content, focal_length_px, pictures)
         self._count(visits)
         present = here(faces, now_s, self._hold_s)
         for tally, seconds in self._windows.watched(utc_s, now_s):

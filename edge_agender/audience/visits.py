@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edge_agender.audience.demography import person
@@ -142,9 +142,20 @@ class Visits:
         self._stays: dict[int, _Stay] = {}
 
     def observe(
-        self, faces: Sequence[Face], now_s: float, utc_s: float, content: str | None, focal_length_px: float
+        self,
+        faces: Sequence[Face],
+        now_s: float,
+        utc_s: float,
+        content: str | None,
+        focal_length_px: float,
+        pictures: Collection[int] = (),
     ) -> list[Visit]:
-        """Take in the faces that the tracker holds; return the visits of those it no longer does."""
+        """Take in the faces that the tracker holds; return the visits of those it no longer does.
+
+        `pictures` are tracks that turned out to be pictures of faces: what seemed to be their visits never was.
+        """
+        for track_id in pictures:
+            self._stays.pop(track_id, None)
         held = {face.track_id: face for face in faces}
         for track_id, face in held.items():
             stay = self._stays.get(track_id)

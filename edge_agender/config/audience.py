@@ -16,6 +16,7 @@ class TrackingConfig(Section):
     min_hits: Annotated[int, Field(ge=1, le=1000)] = 2
     start_score: Fraction = 0.0
     confirm_score: Fraction = 0.0
+    picture_after_s: Annotated[float, Field(ge=0, le=3600)] = 25.0
 
 
 class ViewerConfig(Section):

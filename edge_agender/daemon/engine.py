@@ -16,7 +16,7 @@ from edge_agender.capture.freshness import DARK
 from edge_agender.common.timing import StageTimes
 from edge_agender.config.settings import Config
 from edge_agender.daemon.camera import Camera
-from edge_agender.daemon.health import HealthReporter
+from edge_agender.daemon.health import HealthReporter, picture_problems
 from edge_agender.daemon.reporter import Reporter
 from edge_agender.daemon.saved import SavedState, identity
 from edge_agender.delivery.inbox import Announce, Inbox
@@ -315,7 +315,9 @@ class Engine:
     def _problems(self) -> list[str]:
         """Return what is wrong with camera, state and clock just now, a line each."""
         zone = zone_problem() if self.config.schedule.hours else None
-        return [line for line in (self.camera.problem, *self._folder.alarms, zone) if line]
+        seen = self.observation if self.camera.capture is not None else None
+        pictures = picture_problems(seen) if seen else []
+        return [line for line in (self.camera.problem, *self._folder.alarms, zone, *pictures) if line]
 
     def _save(self, now_s: float) -> None:
         self._save_due_s = now_s + SAVE_EVERY_S

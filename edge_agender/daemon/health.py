@@ -16,7 +16,7 @@ from edge_agender.device.health import HealthSample, SourceState
 from edge_agender.messages.build import health_message
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
-from edge_agender.vision.pipeline import Work
+from edge_agender.vision.pipeline import Observation, Work
 
 # systemd-timesyncd makes this file once the clock was set from the network.
 CLOCK_MARKER = Path("/run/systemd/timesync/synchronized")
@@ -146,6 +146,13 @@ class HealthReporter:
         )
         yield health_message(self._sender, sample, self._sequence)
         self._sequence += 1
+
+
+def picture_problems(observation: Observation) -> list[str]:
+    """Return a line for each part of the view where a picture of a face is taken for nobody."""
+    thirds = [3 * picture.box.centre[0] / observation.picture_px[0] for picture in observation.pictures]
+    where = [part for i, part in enumerate(("left", "middle", "right")) if any(min(int(x), 2) == i for x in thirds)]
+    return [f"a picture of a face at the {part} of the view: turn the camera or cover it" for part in where]
 
 
 def clock_synchronised(marker: Path = CLOCK_MARKER) -> bool | None:

@@ -75,6 +75,7 @@ class Reporter:
             focal_length_px=focal,
             luma=observation.mean_luma,
             throttled=throttled,
+            pictures=[picture.track_id for picture in observation.pictures],
         )
         yield from self._viewers(visits)
         view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)

@@ -120,6 +120,7 @@ class Player:
             utc_s=observation.utc_s,
             focal_length_px=focal_px,
             luma=observation.mean_luma,
+            pictures=[picture.track_id for picture in observation.pictures],
         )
         self._audience.windows_due(observation.utc_s)
         self._audience.demographics_due(observation.utc_s)

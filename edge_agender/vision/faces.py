@@ -39,6 +39,13 @@ class Estimate(NamedTuple):
     p_female: float
 
 
+class StillFace(NamedTuple):
+    """A picture of a face, on a wall or a screen: where it is, and the track that it was before this was known."""
+
+    track_id: int
+    box: Box
+
+
 class Face(NamedTuple):
     """One tracked person in one frame: where, and the running estimate over the track (None before the first).
 

@@ -11,7 +11,7 @@ from edge_agender.common.timing import StageTimer, StageTimes
 from edge_agender.imaging.frame import Frame, Picture
 from edge_agender.imaging.geometry import Box
 from edge_agender.imaging.preprocess import align_face, crop_face, mirrored
-from edge_agender.vision.faces import Detection, Estimate, Face, Landmarks
+from edge_agender.vision.faces import Detection, Estimate, Face, Landmarks, StillFace
 from edge_agender.vision.frontalness import face_lumas, frontalness
 from edge_agender.vision.gating import Cadence
 from edge_agender.vision.quality import detail, sharpness
@@ -53,6 +53,8 @@ class Observation:
     mean_luma: float
     picture_px: tuple[int, int]
     focal_px: float | None = None
+    # Pictures of faces, which are nobody: not among the faces.
+    pictures: tuple[StillFace, ...] = ()
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ class Pipeline:
             round(self._cadence.mean_luma, 1),
             frame.size_px,
             frame.focal_px,
+            tuple(self._tracker.pictures),
         )
 
     @property

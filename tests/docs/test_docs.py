@@ -117,6 +117,7 @@ class TestMounting:
 
 # What stands in the page with a name of its own in place of the program's.
 SPOKEN = {
+    "a picture of a face at the": "a picture of a face at the {part}",
     "it refuses user entrance": "it refuses {_user(config)}",
     "it does not speak MQTT 5, but MQTT 3.1.1": "it does not speak {own}, but {language}",
     "more than the 15 million that are decoded": "million that are decoded",

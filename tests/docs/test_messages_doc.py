@@ -57,6 +57,7 @@ OPTIONS = {
     "`max_pitch_deg` (35)": lambda c: c.audience.looking.max_pitch_deg == 35,
     "`hysteresis_deg` (3)": lambda c: c.audience.looking.hysteresis_deg == 3,
     "`tracking.max_gap_s` (1.5 s)": lambda c: c.tracking.max_gap_s == 1.5,
+    "`tracking.picture_after_s` (25 s)": lambda c: c.tracking.picture_after_s == 25,
     "`rejoin_s` (10 s)": lambda c: c.tracking.rejoin_s == 10,
     "`audience.looking.max_gap_s` (0.6 s)": lambda c: c.audience.looking.max_gap_s == 0.6,
     "`looking.starts_at` (0.42)": lambda c: c.audience.looking.starts_at == 0.42,

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box
-from edge_agender.vision.faces import Detection
+from edge_agender.vision.faces import Detection, StillFace
 from edge_agender.vision.tracking.assignment import assign
 from edge_agender.vision.tracking.memory import Memory
+from edge_agender.vision.tracking.pictures import Pictures
 from edge_agender.vision.tracking.shake import LEAST_PEOPLE, movement
 from edge_agender.vision.tracking.track import WORST_COST, Spot, Track, spot
 
@@ -31,6 +32,7 @@ class Tracker:
         self._config = config
         self._tracks: list[Track] = []
         self._memory = Memory(config.rejoin_s)
+        self._pictures = Pictures(config.picture_after_s)
         self._next_id = 1
         self._predicted_s = self._searched_s = float("-inf")
 
@@ -43,6 +45,11 @@ class Tracker:
     def visible(self) -> list[Track]:
         """Those just seen whose looks count: every person, and newcomers who may be somebody remembered."""
         return [track for track in self._tracks if track.seen and self._confirmed(track)]
+
+    @property
+    def pictures(self) -> list[StillFace]:
+        """Pictures of faces: no persons, and in no other list."""
+        return self._pictures.known
 
     @property
     def unsure(self) -> list[Track]:
@@ -59,21 +66,26 @@ class Tracker:
         self._tracks = []
         self._predicted_s = self._searched_s = float("-inf")
         self._memory.reset()
+        self._pictures.reset()
 
     def move(self, dx_px: float, dy_px: float) -> None:
         """The camera moved, and with it the whole picture, by so many pixels since the last search."""
         for track in (*self._tracks, *self._memory.tracks):
             track.move(dx_px, dy_px)
+        self._pictures.move(dx_px, dy_px)
 
     def rescale(self, across: float, down: float) -> None:
         """Follow pictures of another size, which show the same: so many times as wide and as high."""
         for track in (*self._tracks, *self._memory.tracks):
             track.rescale(across, down)
+        # Another size is another picture: which of it are pictures of faces shows anew.
+        self._pictures.reset()
 
     def take_over(self, before: Tracker) -> None:
         """Go on with the tracks of another configuration, under the same numbers."""
         self._tracks, self._next_id = before._tracks, before._next_id
         self._memory.tracks = before._memory.tracks
+        self._pictures.take_over(before._pictures)
         self._predicted_s, self._searched_s = before._predicted_s, before._searched_s
 
     def predict(self, now_s: float) -> list[Track]:
@@ -91,6 +103,7 @@ class Tracker:
         """Take in what a search of the frame at `now_s` found; return every person who is not gone."""
         self.predict(now_s)
         found = [d for d in detections if d.box.width > 0 and d.box.height > 0]
+        found = self._pictures.others(found, now_s)
         near, pairs = self._pair([spot(d.box) for d in found])
         for row, column in pairs:
             near[row].hit(found[column], now_s)
@@ -102,6 +115,8 @@ class Tracker:
         if fresh:
             hidden = [track for track in self._tracks if track.decided and track.misses > 1]
             self._tracks = self._memory.recognise(self._tracks, fresh, hidden, now_s)
+        still = self._pictures.recognise(self._tracks, self._memory.tracks, now_s)
+        self._tracks = [track for track in self._tracks if track.id not in still]
         return self.tracks
 
     def _pair(self, spots: Sequence[Spot]) -> tuple[list[Track], list[tuple[int, int]]]:
