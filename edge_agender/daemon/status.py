@@ -102,6 +102,7 @@ class StatusFeed:
             picture_width_px=size[0],
             picture_height_px=size[1],
             faces=tuple(_faces(status)) if aiming else (),
+            pictures=tuple(_pictures(status)) if aiming else (),
         )
 
 
@@ -159,6 +160,16 @@ def _faces(status: EngineStatus) -> Iterator[AimFace]:
             distance_cm=distance_cm(box.height, focal, audience.distance.face_height_cm),
             looking=looks(face, audience.looking),
         )
+
+
+def _pictures(status: EngineStatus) -> Iterator[tuple[float, float, float, float]]:
+    observation = status.observation
+    if observation is None or not status.capturing:
+        return
+    width, height = observation.picture_px
+    for picture in observation.pictures:
+        box = picture.box
+        yield box.x1 / width, box.y1 / height, box.width / width, box.height / height
 
 
 def _throttled(throttling: board.Throttling | None) -> tuple[str, ...] | None:

@@ -113,6 +113,8 @@ class Snapshot:
     picture_width_px: int = 4
     picture_height_px: int = 3
     faces: tuple[AimFace, ...] = ()
+    # Of pictures of faces: left, top, width and height in parts of the picture.
+    pictures: tuple[tuple[float, float, float, float], ...] = ()
 
 
 class LiveState:

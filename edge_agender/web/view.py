@@ -72,6 +72,7 @@ def aim(snapshot: Snapshot | None, config: WebConfig, now_s: float) -> dict[str,
         "aspect": round(snapshot.picture_width_px / max(snapshot.picture_height_px, 1), 4),
         "alive": health_problem(snapshot, config.stalled_after_s, now_s) is None,
         "faces": [_face(face) for face in snapshot.faces],
+        "pictures": [[round(part, 4) for part in picture] for picture in snapshot.pictures],
         "rules": rules,
     }
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_agender.daemon.status import StatusFeed
+from edge_agender.imaging.geometry import Box
 from edge_agender.messages.sender import sender_of
+from edge_agender.vision.faces import StillFace
 from edge_agender.web.snapshot import AimFace, LiveState
 from tests.daemon.test_engine import engine_on, run
 
@@ -54,3 +56,16 @@ def test_faces_are_shown_to_nobody_else(tmp_path: Path) -> None:
     shown = live.read()
     assert shown is not None
     assert shown.faces == ()
+
+
+def test_whoever_aims_sees_where_a_picture_of_a_face_is(tmp_path: Path) -> None:
+    live = LiveState()
+    with engine_on(tmp_path) as (engine, sink, _), live.aiming():
+        feed = StatusFeed(live, engine, sink, sender_of(engine.config))
+        run(engine, until=lambda: engine.observation is not None)
+        assert engine.observation is not None
+        engine.observation = replace(engine.observation, pictures=(StillFace(7, Box(320, 120, 384, 240)),))
+        feed.update(0.0)
+    shown = live.read()
+    assert shown is not None
+    assert shown.pictures == ((0.5, 0.25, 0.1, 0.25),)

@@ -161,7 +161,7 @@ def test_ages_stand_in_their_order_however_they_come(window: Browser, page: Stat
 
 
 def test_the_aim_view_draws_boxes_and_judges_the_mounting(window: Browser, page: StatusServer, live: LiveState) -> None:
-    live.update(snapshot(faces=(GOOD_FACE, POOR_FACE)))
+    live.update(snapshot(faces=(GOOD_FACE, POOR_FACE), pictures=((0.7, 0.6, 0.1, 0.2),)))
     show(window, page, "#aim")
     eventually(lambda: window.run("return document.getElementById('canvas').dataset.faces") == "2")
     assert live.wants_faces
@@ -177,6 +177,7 @@ def test_the_aim_view_draws_boxes_and_judges_the_mounting(window: Browser, page:
     )
     assert window.run(inside, GOOD_FACE.left, GOOD_FACE.top + GOOD_FACE.height / 2) == [0x66, 0xD1, 0x8B, 255]
     assert window.run(inside, 0.6, 0.9) == [0, 0, 0, 0]
+    assert window.run(inside, 0.8, 0.7)[3] > 0, "the box of a picture of a face"
     window.run("location.hash = '#status'")
     # An abandoned stream ends at the next update.
     eventually(lambda: live.update(snapshot()) or not live.wants_faces)

@@ -109,7 +109,9 @@ function showAim(state) {
   pen.scale(scale, scale);
   drawThirds(pen, wide, tall);
   faces.forEach((face, i) => drawFace(pen, face, i + 1, wide, tall));
+  state.pictures.forEach((picture) => drawPicture(pen, picture, wide, tall));
   canvas.dataset.faces = String(faces.length);
+  canvas.dataset.pictures = String(state.pictures.length);
   canvas.setAttribute("aria-label", faces.length ? `${faces.length} ${faces.length === 1 ? "face" : "faces"} in view` : "Nobody in view");
   showRules(state.rules);
   fillTable(byId("faces"), faces.length ? "Numbered as in the picture, sizes in its pixels" : "Nobody in view",
@@ -143,6 +145,14 @@ function drawFace(pen, face, number, wide, tall) {
   const line = y > 18 ? y - 6 : Math.min(y + h + 16, tall - 4);
   pen.fillStyle = STROKES[face.grade.size][0];
   pen.fillText(words, left, line);
+}
+
+function drawPicture(pen, [left, top, width, height], wide, tall) {
+  const x = left * wide, y = top * tall;
+  outline(pen, "unknown", x, y, width * wide, height * tall);
+  pen.font = "13px system-ui, sans-serif";
+  pen.fillStyle = STROKES.unknown[0];
+  pen.fillText("a picture: not counted", Math.min(Math.max(x, 2), Math.max(wide - 150, 2)), y > 18 ? y - 6 : 14);
 }
 
 function outline(pen, verdict, x, y, w, h) {
