@@ -107,7 +107,8 @@ class Pictures:
 
     def _new(self, tracks: Iterable[Track], now_s: float) -> Iterator[_Place]:
         for track in tracks:
-            if track.seen and self._noted(track, now_s):
+            # What is not believed to be a face is counted by nobody, and needs no alarm.
+            if track.decided and track.seen and self._noted(track, now_s):
                 at = still(self._looks[track.id], self._after_s)
                 if at is not None:
                     place = _Place(track.id, at, track.found, now_s)

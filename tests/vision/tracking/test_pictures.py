@@ -129,6 +129,13 @@ def test_a_moved_camera_does_not_bring_a_poster_to_life() -> None:
     assert set(present) == {1}
 
 
+def test_a_pattern_that_is_no_sure_face_is_no_alarm() -> None:
+    wall, count = Wall(), Counting(confirm_score=0.95)
+    for now_s in times(30):
+        count.see([wall.face(400)], now_s)
+    assert not count.tracker.pictures
+
+
 def test_a_poster_that_was_taken_down_is_forgotten() -> None:
     wall, count = Wall(), Counting()
     for now_s in times(30):
