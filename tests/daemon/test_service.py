@@ -84,16 +84,17 @@ def test_the_off_switch_over_the_broker(broker: Broker, tmp_path: Path) -> None:
 
 def test_sighup_takes_a_valid_file_over_and_refuses_another(broker: Broker, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("publish: {idle_s: 0.2}\n")
+    path.write_text("publish: {idle_s: 0.2, health_s: 1}\n")
     with (
         Ear(broker.port, "edge-agender/#") as ear,
-        daemon(tmp_path / "s", broker.port, "publish.health_s=1", arguments=("--config", str(path))) as box,
+        daemon(tmp_path / "s", broker.port, arguments=("--config", str(path))) as box,
     ):
         wait_until(lambda: len(payloads(ear, "frame")) > 2)
         path.write_text("publish: {idle: 3}\n")
         box.send(signal.SIGHUP)
         wait_until(lambda: refused(ear))
-        path.write_text("privacy: {level: aggregate}\n")
+        # At this level health may come every 30 s at most: the option has to change with it.
+        path.write_text("privacy: {level: aggregate}\npublish: {health_s: 30}\n")
         box.send(signal.SIGHUP)
         wait_until(lambda: not refused(ear))
         wait_quiet(ear, "frame")
