@@ -136,7 +136,7 @@ class Periods:
             start_utc_s=closed.start_utc_s,
             length_s=closed.length_s,
             historical=closed.historical,
-            covered_s=tally.covered_s,
+            covered_s=min(tally.covered_s, closed.length_s),  # a clock set back covers a time twice
             viewers=tally.viewers,
             brought_forward=brought,
             withheld=self._withheld,

@@ -60,7 +60,7 @@ class Gate:
             start_utc_s=closed.start_utc_s,
             length_s=closed.length_s,
             historical=closed.historical,
-            covered_s=tally.covered_s,
+            covered_s=min(tally.covered_s, closed.length_s),  # a clock set back covers a time twice
             opportunities_to_see=tally.passes,
             viewers=tally.viewers,
             dwell=Stays(tally.dwell_s, tuple(tally.histogram)) if enough else None,

@@ -113,9 +113,10 @@ class Capture:
         while not self._stop.is_set():
             began_s = time.perf_counter()
             frame = self._source.read()
-            self.counts.restarts = self._restarts_before + self._source.restarts
             if frame is None:
                 return
+            if not self._stop.is_set():  # another capture may count on by now
+                self.counts.restarts = self._restarts_before + self._source.restarts
             self._times.add("capture", time.perf_counter() - began_s)
             if self._watch is not None and not self._watch.is_fresh(frame):
                 frame.release()

@@ -99,6 +99,7 @@ class Camera:
         frame = self.capture.slot.take(timeout_s) if self.capture else None
         if frame is not None:
             self._last_captured_s, self._seen_s = frame.captured_s, time.monotonic()
+            self._backoff.reset()  # not when it opens: what opens and dies at once is no camera yet
         return frame
 
     def ended(self) -> bool:
@@ -153,7 +154,6 @@ class Camera:
         if again:
             log.info("the camera is there again")
         self._missing = None
-        self._backoff.reset()
 
     def _lose(self, error: CameraError) -> None:
         """Wait for a camera that is not there, or no longer; raise its error where nobody would wait for it."""

@@ -132,15 +132,21 @@ class SavedState:
 def identity(source: SourceConfig) -> str:
     """Return a short mark of what is looked at, not of how: another camera is another source, another size is not.
 
-    Too short to try guesses of an address on, which may hold a password.
+    Too short to try guesses of an address on. A camera's new password makes no other camera of it.
     """
     what = {
         "picamera2": source.picamera2.camera,
-        "opencv": source.opencv.uri,
+        "opencv": _without_user(source.opencv.uri or ""),
         "images": [str(path) for path in source.images.paths],
         "demo": "",
     }[source.kind]
     return hashlib.sha256(f"{source.kind} {what}".encode()).hexdigest()[:6]
+
+
+def _without_user(uri: str) -> str:
+    scheme, mark, rest = uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _content_to_plain(content: Content) -> dict[str, Any] | None:

@@ -60,7 +60,6 @@ class Cadence:
         self._last_detection_s = float("-inf")
         self._pending_motion = False
         self.mean_luma = 0.0
-        self.frames = 0
         self.detections = 0
 
     def reset(self) -> None:
@@ -72,7 +71,6 @@ class Cadence:
 
         `now_s` must not run backwards.
         """
-        self.frames += 1
         self.mean_luma = cv2.mean(small)[0]
         # Motion in a skipped frame still counts: the next one due is searched because of it.
         self._pending_motion |= self._config.motion and self._gate.moved(small, now_s)

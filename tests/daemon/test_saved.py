@@ -135,6 +135,9 @@ def test_a_source_is_known_by_what_it_looks_at_and_not_by_how() -> None:
         return SourceConfig.model_validate({"kind": "opencv", "opencv": {"uri": uri}, **changes})
 
     assert identity(stream("rtsp://a/1")) == identity(stream("rtsp://a/1", width_px=640, rotate_deg=90))
+    assert (
+        identity(stream("rtsp://u:old@a/1")) == identity(stream("rtsp://u:new@a/1")) == identity(stream("rtsp://a/1"))
+    )
     marks = {identity(each) for each in (stream("rtsp://a/1"), stream("rtsp://a/2"), DEMO, SourceConfig())}
     marks.add(identity(SourceConfig.model_validate({"picamera2": {"camera": 1}})))
     assert len(marks) == 5
