@@ -18,7 +18,7 @@ from typing import NoReturn
 from edge_agender import __version__
 from edge_agender.common.shown import scrubbed
 from edge_agender.device.arguments import hide_addresses
-from edge_agender.errors import EdgeAgenderError, ExhaustedError
+from edge_agender.errors import EdgeAgenderError, ExhaustedError, UsageError
 
 OVERVIEW = """\
 Counts the audience of a digital sign: finds faces beside the camera, estimates age and gender,
@@ -105,6 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except PermissionError as error:
+        # Of any path that was given: even looking whether it is there can be forbidden.
+        if error.filename is None:
+            raise
+        return _failed(UsageError(f"{error.filename}: {error.strerror}: give a path that this user may use"))
     except (OSError, RuntimeError, MemoryError, ImportError) as error:
         if (exhausted := _exhausted(error)) is None:
             raise

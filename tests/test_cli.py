@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from edge_agender import __version__
 from edge_agender.capture.sources.demo import load_sheet
 from edge_agender.cli import VERBS, build_parser, main
+from edge_agender.commands import check
 
 
 def command(*words: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
@@ -160,3 +162,21 @@ def test_help_loads_neither_opencv_nor_an_interpreter() -> None:
     code = "import sys; from edge_agender.cli import main; main([]); print({'cv2', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip().endswith("set()")
+
+
+def test_a_path_that_may_not_be_looked_at_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(_options: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "/closed/a.mp4")
+
+    monkeypatch.setattr(check, "run", forbidden)
+    assert main(["check"]) == 64
+    one_line(capsys.readouterr().err, "/closed/a.mp4: Permission denied")
+
+
+def test_a_preview_of_nothing_says_so_before_it_shows_an_address() -> None:
+    done = command("preview", "/none.mp4")
+    assert done.returncode == 65
+    assert "http" not in done.stdout
+    one_line(done.stderr, "/none.mp4: no such file")

@@ -38,6 +38,9 @@ class Check:
     limit: float
     unit: str
 
+    def shown(self, value: float) -> str:
+        return f"{100 * value:.3g}" if self.unit.startswith("%") else f"{value:.3g}"
+
 
 @dataclass(frozen=True, slots=True)
 class SelftestReport:
@@ -55,7 +58,7 @@ class SelftestReport:
 
     def as_text(self) -> str:
         lines = [
-            f"{'ok' if c.passed else 'FAILED':7}{c.name}: {c.value:.3g} {c.unit} (limit {c.limit:g})"
+            f"{'ok' if c.passed else 'FAILED':7}{c.name}: {c.shown(c.value)} {c.unit} (limit {c.shown(c.limit)})"
             for c in self.checks
         ]
         return "\n".join([*lines, f"{'passed' if self.passed else 'FAILED'} on {self.frames} frames of the demo"])
@@ -100,9 +103,9 @@ class Comparison:
         gender = sum(right) / max(len(right), 1)
         age_error = sum(errors) / len(errors) if errors else float("inf")
         return (
-            Check("faces found", found >= LEAST_FOUND, found, LEAST_FOUND, "of those standing in view"),
-            Check("false detections", extra <= MOST_EXTRA, extra, MOST_EXTRA, "of all found"),
-            Check("gender right", gender >= LEAST_GENDER, gender, LEAST_GENDER, "of the people judged"),
+            Check("faces found", found >= LEAST_FOUND, found, LEAST_FOUND, "% of the faces in view"),
+            Check("false detections", extra <= MOST_EXTRA, extra, MOST_EXTRA, "% of all found"),
+            Check("gender right", gender >= LEAST_GENDER, gender, LEAST_GENDER, "% of the people judged"),
             Check("age error", age_error <= MOST_AGE_ERROR_YEARS, age_error, MOST_AGE_ERROR_YEARS, "years, mean"),
         )
 

@@ -18,10 +18,12 @@ class Playlist:
 
 
 def playlist(what: str) -> Playlist:
-    """Return what is to be shown; raise MediaError for a folder with neither videos nor pictures."""
+    """Return what is to be shown; raise MediaError for what is not there, and a folder without videos and pictures."""
     path = Path(what)
     if path.is_dir():
         return _of_folder(path)
+    if "://" not in what and what != "demo" and not path.exists():
+        raise MediaError(f"{what}: no such file: give a video, a picture, a folder, /dev/video0 or a URL")
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return Playlist(pictures=(path,))
     return Playlist(videos=(what,))
