@@ -6,9 +6,11 @@ SECONDS ?=
 JSON ?=
 HOURS ?= 2
 MINUTES ?= 10
+# Most tests wait for processes and brokers more than they compute.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-virtual-camera test-systemd test-documented test-arm64 test-deb deb sbom audit \
+.PHONY: help demo test test-again test-all test-virtual-camera test-systemd test-documented test-arm64 test-deb deb sbom audit \
   fleet test-fleet prove-no-images soak fuzz bench-peers train train-estimator train-shipped-estimator lint format clean docs screenshots
 
 help: ## this list
@@ -38,8 +40,11 @@ fleet: $(VENV)/.fleet ## broker, collector, page and five simulated devices; cou
 test-fleet: $(VENV)/.dev ## the fleet under kills: Mosquitto, three NATS nodes, PostgreSQL (root builds a Debian 13 root once)
 	PYTHON=$(abspath $(BIN)/python) tests/fleet/run $(if $(SHORT),short)
 
-test: lint ## style, types and the quick tests: under three minutes
-	$(BIN)/python -m pytest -m 'not slow'
+test: lint ## style, types and the quick tests, WORKERS= at a time: under three minutes
+	$(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
+
+test-again: $(VENV)/.dev ## the quick tests that failed last, one after another
+	$(BIN)/python -m pytest -m 'not slow' --last-failed --last-failed-no-failures none
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
