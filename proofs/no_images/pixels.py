@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from proofs.no_images.sqlite_pages import without_pointers
 from proofs.no_images.unpack import MIN_BYTES, unpacked
 
 Bytes = NDArray[np.uint8]
@@ -79,7 +80,7 @@ class Scanner:
 
     def _guess(self, name: str, content: bytes) -> list[Finding]:
         """What is no text, and the faces in it and in what may only look like text."""
-        odd = list(binary_regions(content))
+        odd = list(binary_regions(without_pointers(content)))
         findings = [Finding("bytes that are no text", name, f"{end - start} at {start}") for start, end in odd]
         for start, end in merged([*odd, *smooth_regions(content)]):
             what = match_face(content[start : min(end, start + MAX_REGION_BYTES)], self._faces)
