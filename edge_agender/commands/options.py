@@ -18,19 +18,28 @@ DETECTORS = ("ssd", "res10", "yunet", "haar")
 
 
 def add_config_flags(parser: ArgumentParser) -> None:
+    add_file_and_overrides(
+        parser, CONFIG_VARIABLE, SYSTEM_CONFIG, what="SECTION.OPTION", example="mqtt.host=broker.local"
+    )
+
+
+def add_file_and_overrides(
+    parser: ArgumentParser, variable: str, system_file: Path, *, what: str, example: str
+) -> None:
+    """--config and --set for a configuration file: where it is found without, and what can be set."""
     parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help=f"default: ${CONFIG_VARIABLE}, {SYSTEM_CONFIG} where it exists, else built-in values",
+        help=f"default: ${variable}, {system_file} where it exists, else built-in values",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
-        metavar="SECTION.OPTION=VALUE",
+        metavar=f"{what}=VALUE",
         dest="overrides",
-        help="any option of config.yaml, such as mqtt.host=broker.local; may be repeated",
+        help=f"any option of {system_file.name}, such as {example}; may be repeated",
     )
 
 

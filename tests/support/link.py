@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import select
 import socket
-import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from edge_agender.delivery.mqtt.publisher import Publisher
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.messages.message import Message
 from tests.support.broker import Ear, wait_until
+from tests.support.one_at_a_time import OneAtATime
 
 QUICK = {"reconnect_min_s": 0.05, "reconnect_max_s": 0.2}
 
@@ -73,38 +73,18 @@ def states(ear: Ear) -> list[str]:
     return [payload["state"] for payload in ear.payloads("p/d/status")]
 
 
-class NarrowBroker:
+class NarrowBroker(OneAtATime):
     """Speaks as much MQTT 5 as it takes to do what Mosquitto does not: count what is left unacknowledged, and hang up
     on a topic without a word."""
 
     def __init__(self, receive_maximum: int = 20, hang_up_on: bytes = b"\0") -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
+        super().__init__()
         self._properties = b"\x21" + receive_maximum.to_bytes(2, "big")
         self._hang_up_on = hang_up_on
         self.most_in_flight = 0
         self.hung_up = 0
-        self._thread = threading.Thread(target=self._serve)
 
-    def __enter__(self) -> NarrowBroker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join(60)
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._server.accept()
-            except OSError:
-                return
-            with connection, suppress(ConnectionError):
-                self._talk(connection)
-
-    def _talk(self, connection: socket.socket) -> None:
+    def talk(self, connection: socket.socket) -> None:
         unacknowledged: list[bytes] = []
         while True:
             if not select.select([connection], [], [], 0.05)[0]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from tests.support.link import read_packet
+from tests.support.one_at_a_time import OneAtATime
 
 CONNECT, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PING = 1, 3, 8, 10, 12
 # What it answers to a packet of this kind; None ends the connection.
@@ -48,36 +47,19 @@ def well_behaved(kind: int, head: int, body: bytes) -> bytes | None:
     return b"\xd0\0" if kind == PING else b""
 
 
-class Puppet:
-    """Serves one connection after the other; counts them in `connections`."""
+class Puppet(OneAtATime):
+    """Gives `answer` to each packet."""
+
+    ends = (ConnectionError, IndexError)
 
     def __init__(self, answer: Answer = well_behaved) -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self.connections = 0
+        super().__init__()
         self._answer = answer
-        self._thread = threading.Thread(target=self._serve)
 
-    def __enter__(self) -> Puppet:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join(60)
-
-    def _serve(self) -> None:
+    def talk(self, connection: socket.socket) -> None:
         while True:
-            try:
-                connection, _ = self._server.accept()
-            except OSError:
+            head, body = read_packet(connection)
+            answer = self._answer(head >> 4, head, body)
+            if answer is None:
                 return
-            self.connections += 1
-            with connection, suppress(ConnectionError, IndexError):
-                while True:
-                    head, body = read_packet(connection)
-                    answer = self._answer(head >> 4, head, body)
-                    if answer is None:
-                        break
-                    connection.sendall(answer)
+            connection.sendall(answer)

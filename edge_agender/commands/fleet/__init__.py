@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from edge_agender.commands.fleet.target import CONFIG_VARIABLE, SYSTEM_CONFIG
+from edge_agender.commands.options import add_file_and_overrides
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,20 +33,7 @@ def run(options: Namespace) -> int:
 
 def _action(actions: _SubParsersAction[ArgumentParser], name: str, text: str) -> ArgumentParser:
     parser = actions.add_parser(name, help=text)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help=f"default: ${CONFIG_VARIABLE}, {SYSTEM_CONFIG} where it exists, else built-in values",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="OPTION=VALUE",
-        dest="overrides",
-        help="any option of fleet.yaml, such as page.port=8090; may be repeated",
-    )
+    add_file_and_overrides(parser, CONFIG_VARIABLE, SYSTEM_CONFIG, what="OPTION", example="page.port=8090")
     return parser
 
 
