@@ -16,7 +16,7 @@ import numpy as np
 from edge_agender import __version__
 from edge_agender.capture.replay import Replay
 from edge_agender.capture.sources import open_source
-from edge_agender.commands.benchmark.models import model_speeds, peak_gmac_per_s
+from edge_agender.commands.benchmark.models import estimator_choice, model_speeds, peak_gmac_per_s
 from edge_agender.commands.benchmark.report import (
     BenchmarkReport,
     Machine,
@@ -108,6 +108,7 @@ def measure(config: Config, faces: list[int], *, progress: bool) -> BenchmarkRep
         peak_gmac_per_s=round(peak, 2),
         resident_mb=None if after.resident_bytes is None else round(after.resident_bytes / 1e6, 1),
         models=models,
+        estimator=estimator_choice(config, models),
         scenarios=tuple(scenarios),
         live_cpu_share=live,
         live_rate_hz=config.source.rate_hz,

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import os
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from edge_agender.commands.benchmark.report import ModelSpeed
-from edge_agender.config.settings import DETECTOR_MODELS, Config, EstimatorConfig
+from edge_agender.commands.benchmark.report import EstimatorChoice, ModelSpeed
+from edge_agender.config.settings import DETECTOR_MODELS, Config
 from edge_agender.device.paths import shipped_folder
 from edge_agender.inference import tflite
 from edge_agender.inference.catalogue import find_model
-from edge_agender.inference.network import open_network
 from edge_agender.inference.spec import ModelSpec
+from edge_agender.inference.speed import median_s, model_s
+from edge_agender.vision.affordable import FACES, LARGER, STANDARD, choose_estimator
 
 MODEL_RUNS = 200
-# What an installer may choose between: shown beside the configured one.
-LARGER_ESTIMATOR = "agender-edge"
 PEAK_MODEL = "peak-conv.tflite"
 PEAK_MULTIPLY_ADDS = 64 * 64 * 9 * 64 * 64
-
-
-def median_s(call: Callable[[], object], runs: int) -> float:
-    """Return the median duration of a call after a tenth of the runs to warm up."""
-    durations = []
-    for _ in range(runs + runs // 10):
-        began = time.perf_counter()
-        call()
-        durations.append(time.perf_counter() - began)
-    return statistics.median(durations[runs // 10 :])
 
 
 def peak_gmac_per_s(threads: int) -> float:
@@ -46,7 +33,7 @@ def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
     cores = os.cpu_count() or 1
     for name in _names(config):
         spec = find_model(name, public_key=config.models.public_key)
-        seconds = _seconds(spec, config.detector.threads)
+        seconds = model_s(spec, config.detector.threads, MODEL_RUNS)
         rate = spec.multiply_adds / seconds / 1e9 if spec.multiply_adds else None
         yield ModelSpeed(
             name=name,
@@ -55,14 +42,32 @@ def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
             median_ms=round(seconds * 1e3, 4),
             gmac_per_s=None if rate is None else round(rate, 2),
             part_of_peak=None if rate is None else round(rate / peak, 4),
-            all_cores_ms=round(_seconds(spec, cores) * 1e3, 4) if cores > 1 and _has_threads(spec) else None,
+            all_cores_ms=round(model_s(spec, cores, MODEL_RUNS) * 1e3, 4) if cores > 1 and _has_threads(spec) else None,
         )
+
+
+def estimator_choice(config: Config, models: Sequence[ModelSpeed]) -> EstimatorChoice | None:
+    """Return which shipped estimator `setup` would choose on this board, by the models' times of this run.
+
+    None where another estimator is configured.
+    """
+    seconds = {model.name: model.median_ms / 1e3 for model in models}
+    if LARGER not in seconds:
+        return None
+    choice = choose_estimator(config, lambda spec: seconds[spec.name])
+    return EstimatorChoice(
+        model=choice.model,
+        reason=choice.reason,
+        faces=FACES,
+        larger_ms=choice.larger_ms,
+        budget_ms=choice.budget_ms,
+    )
 
 
 def _names(config: Config) -> list[str]:
     names = [config.estimator.model]
-    if names == [EstimatorConfig().model]:
-        names.append(LARGER_ESTIMATOR)
+    if names[0] in (STANDARD, LARGER):  # what an installer chooses between, both
+        names = [STANDARD, LARGER]
     default = DETECTOR_MODELS.get(config.detector.kind)
     if default:
         names.insert(0, config.detector.model or default)
@@ -71,14 +76,3 @@ def _names(config: Config) -> list[str]:
 
 def _has_threads(spec: ModelSpec) -> bool:
     return all(part.runtime == "tflite" for part in spec.networks)
-
-
-def _seconds(spec: ModelSpec, threads: int) -> float:
-    networks = [open_network(spec, part, threads) for part in spec.networks]
-    value = np.zeros(spec.input.shape, spec.input.dtype)
-
-    def once() -> None:
-        for network in networks:
-            network.run(value)
-
-    return median_s(once, MODEL_RUNS)

@@ -56,6 +56,16 @@ class ModelSpeed(Part):
     )
 
 
+class EstimatorChoice(Part):
+    """Which of the shipped estimators `setup` chooses on this board, by the networks' times of this run."""
+
+    model: str
+    reason: str
+    faces: int = Field(description="in view, all searched and all estimated in every frame")
+    larger_ms: float | None = Field(description="a frame with the larger estimator, networks alone; null: not measured")
+    budget_ms: float | None = Field(description="half a frame's time at source.rate_hz; null: not measured")
+
+
 class Machine(Part):
     board: str | None
     os: str | None
@@ -82,6 +92,7 @@ class BenchmarkReport(Part):
     peak_gmac_per_s: float = Field(description="int8, one large convolution, the same runtime and threads")
     resident_mb: float | None
     models: tuple[ModelSpeed, ...]
+    estimator: EstimatorChoice | None = Field(None, description="null where another estimator is configured")
     scenarios: tuple[Scenario, ...]
     live_cpu_share: float | None = Field(description="of one core, paced at the source's rate, gating as configured")
     live_rate_hz: float
@@ -120,6 +131,8 @@ def as_table(report: BenchmarkReport) -> str:
     ]
     lines += [_model_row(model) for model in report.models]
     lines.append(f"{'large convolution':18}{'':23}{report.peak_gmac_per_s:9.1f}")
+    if report.estimator:
+        lines.append(f"setup would choose {report.estimator.reason}")
     for scenario in report.scenarios:
         lines += ["", *_scenario_rows(scenario)]
     if report.live_cpu_share is not None:

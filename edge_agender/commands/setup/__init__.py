@@ -17,6 +17,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_broker_flags(parser)
     add_source_flag(parser)
     parser.add_argument("--privacy", metavar="LEVEL", help="aggregate, frame or viewer")
+    parser.add_argument(
+        "--estimator", metavar="MODEL", help="a name of `models list`; auto: what this board can afford"
+    )
     parser.add_argument("--no-start", action="store_true", help="write the files only")
     parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
     parser.add_argument(

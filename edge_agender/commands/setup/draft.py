@@ -20,7 +20,7 @@ from edge_agender.delivery.mqtt.connection import tls_context
 from edge_agender.errors import ConfigError, CredentialError, MediaError
 
 # What setup asks for stands in the file even where it is the default: a later default must not change it.
-ASKED = ("device.name", "source.kind", "privacy.level", "mqtt.host")
+ASKED = ("device.name", "source.kind", "privacy.level", "mqtt.host", "estimator.model")
 CA_FILE = Path("/etc/edge-agender/broker-ca.pem")
 _READABLE_FOR_ALL, _PASSABLE_FOR_ALL = 0o004, 0o001
 

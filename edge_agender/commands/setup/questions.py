@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_agender.commands.setup import draft as drafts
+from edge_agender.commands.setup import estimator
 from edge_agender.commands.setup.draft import Draft
 from edge_agender.commands.setup.prompt import Prompt
 from edge_agender.common.shown import shown
@@ -59,6 +60,8 @@ def from_flags(draft: Draft, options: Namespace) -> Draft:
     for question in (*ABOUT_THE_DEVICE, *ABOUT_THE_BROKER, *ABOUT_THE_CAMERA):
         if (given := given_by_flag(question.flag, options)) is not None:
             draft = question.take(draft, given)
+    if options.estimator not in (None, estimator.AUTO):
+        draft = estimator.named(draft, options.estimator)
     if options.password_file is not None:
         if draft.config.mqtt.username is None:
             raise UsageError("--password-file: give --user too: a broker knows a password only with a name")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_agender.commands.doctor import checks as doctor
 from edge_agender.commands.doctor.report import as_text, summary
-from edge_agender.commands.setup import unit
+from edge_agender.commands.setup import estimator, unit
 from edge_agender.commands.setup.document import changes, render
 from edge_agender.commands.setup.draft import CA_FILE, Draft
 from edge_agender.commands.setup.files import File, write_all
@@ -97,9 +97,19 @@ def _decide(options: Namespace, prompt: Prompt, before: Before, root: Path) -> D
     if options.yes:
         if try_broker(draft, place, prompt) is not None:
             prompt.say("going on all the same: the service connects when it can", "yellow")
+    else:
+        prompt.say("Enter takes what stands in brackets. Nothing is written before the end; Ctrl-C stops.")
+        draft = ask_all(draft, options, prompt, place)
+    return _with_estimator(draft, options, prompt, before, root)
+
+
+def _with_estimator(draft: Draft, options: Namespace, prompt: Prompt, before: Before, root: Path) -> Draft:
+    """What is written below another root may be for another board: there only --estimator auto measures."""
+    if options.estimator == estimator.AUTO:
+        return estimator.measured(draft, prompt, fresh=True, asks=False)
+    if options.estimator is not None or root != SYSTEM:
         return draft
-    prompt.say("Enter takes what stands in brackets. Nothing is written before the end; Ctrl-C stops.")
-    return ask_all(draft, options, prompt, place)
+    return estimator.measured(draft, prompt, fresh=before.config is None, asks=not options.yes)
 
 
 def _plan(draft: Draft, root: Path) -> tuple[list[File], str | None]:

@@ -67,6 +67,14 @@ def test_models_are_held_against_a_large_convolution(report: BenchmarkReport) ->
         assert model.gmac_per_s == pytest.approx(model.multiply_adds / model.median_ms / 1e6, rel=0.01)
 
 
+def test_the_choice_of_setup_is_made_by_the_times_of_this_run(report: BenchmarkReport) -> None:
+    detector, _, larger = report.models
+    assert report.estimator is not None
+    assert report.estimator.larger_ms == pytest.approx(detector.median_ms + 4 * larger.median_ms, abs=0.01)
+    assert report.estimator.budget_ms == pytest.approx(1000 / 15 / 2, abs=0.01)
+    assert f"setup would choose {report.estimator.reason}" in as_table(report)
+
+
 def test_our_own_share_is_what_networks_capture_and_scaling_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = benchmark.Bench(load(None, ["source.kind=demo", "source.demo.people=0"]), StageTimes())
     frame = bench.read()
