@@ -96,7 +96,7 @@ def _addresses(config: FleetConfig) -> tuple[str, ...]:
         return (f"{own.address or own.host}:{own.port}",)
     if config.broker == "nats":
         return config.nats.mqtt_addresses
-    return tuple(f"{one.host}:{one.effective_port}" for one in config.mqtt.brokers)
+    return tuple(one.address for one in config.mqtt.brokers)
 
 
 def _tls(config: FleetConfig) -> tuple[bool, Path | None]:

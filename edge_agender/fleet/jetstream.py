@@ -41,6 +41,8 @@ STREAM, STORED = "$MQTT_msgs", "$MQTT.msgs."
 ACK_WAIT_S = 60.0
 ACK_PENDING = 20_000
 CALL_S = 30.0
+# A node of a cluster that has just started has no leader yet.
+FIRST_S = 15.0
 RETRY_S = 1.0
 
 
@@ -182,16 +184,26 @@ class JetStreamSource:
         await self._client.subscribe(f"{self._prefix}.*.health", queue=self._config.consumer, cb=self._heard)
 
     def _first_connection(self) -> None:
-        host, _, port = self._config.mqtt_addresses[0].rpartition(":")
+        """Connect by MQTT once, at whichever node lets us; what fails is tried again with all the rest."""
+        for address in self._config.mqtt_addresses:
+            with contextlib.suppress(OSError):
+                if self._connects(address):
+                    return
+
+    def _connects(self, address: str) -> bool:
+        host, _, port = address.rpartition(":")
         client = MqttClient(CallbackAPIVersion.VERSION2, f"{self._config.consumer}-first", clean_session=True)
         if self._config.user is not None:
             password = passwords.read_from(str(self._config.password_file)) if self._config.password_file else None
             client.username_pw_set(self._config.user, password)
         client.connect(host.strip("[]"), int(port))
-        until_s = time.monotonic() + CALL_S
+        until_s = time.monotonic() + FIRST_S
         while not client.is_connected() and time.monotonic() < until_s:
             client.loop(0.1)
-        client.disconnect()
+        try:
+            return client.is_connected()
+        finally:
+            client.disconnect()
 
     async def _fetch(self, subscription: JetStreamContext.PullSubscription, limit: int, wait_s: float) -> list[Msg]:
         found: list[Msg] = []

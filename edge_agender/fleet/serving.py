@@ -116,7 +116,9 @@ class Fleet:
         """Which broker this collects from."""
         if self.broker is not None:
             return f"its own Mosquitto on {self.config.own.host}:{self.config.own.port}"
-        return self.config.mqtt.brokers[0].address
+        if self.config.broker == "nats":
+            return ", ".join(self.config.nats.servers)
+        return ", ".join(broker.address for broker in self.config.mqtt.brokers)
 
     def _close(self) -> None:
         self._stop.set()
@@ -157,8 +159,9 @@ class Fleet:
             from edge_agender.fleet.jetstream import JetStreamSource
 
             return self._stack.enter_context(JetStreamSource(self.config.nats, self.config.prefix))
-        mqtt = self._mqtt_of(self.broker) if self.broker is not None else self.config.mqtt.brokers[0]
-        source = self._stack.enter_context(MqttSource(mqtt, COLLECTOR))
+        mqtt = self._mqtt_of(self.broker) if self.broker is not None else self.config.mqtt
+        mqtt = mqtt.model_copy(update={"prefix": self.config.prefix})
+        source = self._stack.enter_context(MqttSource(mqtt, mqtt.client_id or COLLECTOR))
         if self.broker is not None:
             source.wait(LISTEN_S)
         return source
@@ -170,7 +173,6 @@ class Fleet:
             "port": own.port,
             "username": COLLECTOR,
             "password_file": own_broker.credentials.folder / "collector-password",
-            "prefix": self.config.prefix,
         }
         if own.certificate_file is not None:
             values["tls"] = {"enabled": True, "ca_file": own.ca_file}

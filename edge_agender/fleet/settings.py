@@ -117,6 +117,12 @@ class FleetConfig(Section):
     offline_after_s: Positive = 300.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @model_validator(mode="after")
+    def one_prefix(self) -> FleetConfig:
+        if self.mqtt.prefix not in (MqttConfig().prefix, self.prefix):
+            raise ValueError(f"set prefix: {self.mqtt.prefix} in place of mqtt.prefix")
+        return self
+
     @property
     def store_url(self) -> str:
         return self.store or f"sqlite:///{self.folder / 'fleet.sqlite3'}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 
 from paho.mqtt.client import Client, MQTTv5
 
@@ -33,6 +34,11 @@ class BoundedClient(Client):
     def error(self) -> OSError | None:
         """What ended the connection, None where it is open or the broker closed it."""
         return self.stream.error if self.stream else None
+
+    def hang_up(self) -> None:
+        """End the connection from another thread than the one that reads it: that one finds it at its end."""
+        if self.stream is not None:
+            self.stream.shutdown()
 
     def ping_at_least_every(self, seconds: int) -> None:
         """For a broker that wants no pings (Server Keep Alive 0): else its silence would never be noticed."""
@@ -171,6 +177,10 @@ class BoundedSocket:
 
     def setblocking(self, flag: bool) -> None:
         self._sock.setblocking(flag)
+
+    def shutdown(self) -> None:
+        with suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._sock.close()

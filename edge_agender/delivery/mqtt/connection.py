@@ -33,14 +33,17 @@ def client_id(config: MqttConfig, device: str) -> str:
     return config.client_id or f"{config.prefix}-{device}".replace("/", "-")
 
 
-def new_client(config: MqttConfig, name: str, limit_bytes: int = MAX_COMMAND_PACKET_BYTES) -> BoundedClient:
+def new_client(
+    config: MqttConfig, name: str, limit_bytes: int = MAX_COMMAND_PACKET_BYTES, *, keeps_session: bool = False
+) -> BoundedClient:
     """Return a client that is ready to connect. Files are read anew, so that renewed certificates take effect.
 
-    Of a packet larger than `limit_bytes` no more than that is kept in memory. Raises CredentialError where the
+    Of a packet larger than `limit_bytes` no more than that is kept in memory. `keeps_session` concerns MQTT 3.1.1;
+    MQTT 5 asks for that when it connects. Raises CredentialError where the
     password, the CA, the certificate or the key cannot be read.
     """
     version = MQTTv5 if config.protocol == "5" else MQTTv311
-    clean = None if config.protocol == "5" else True
+    clean = None if config.protocol == "5" else not keeps_session
     client = BoundedClient(
         CallbackAPIVersion.VERSION2, name, protocol=version, clean_session=clean, reconnect_on_failure=False
     )

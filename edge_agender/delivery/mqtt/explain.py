@@ -114,11 +114,14 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, config: MqttConfig
 
 
 def explain_ending(
-    config: MqttConfig, name: str, ending: Ending, ask: Callable[[MqttConfig], Sequence[Language]] = ask_languages
+    config: MqttConfig,
+    name: str,
+    ending: Ending,
+    ask: Callable[[MqttConfig], Sequence[Language]] | None = ask_languages,
 ) -> EdgeAgenderError:
     """What to do where the connection was open and ended, or stayed silent, without a reason from the broker.
 
-    `ask` is called where that leaves open what speaks at the port.
+    `ask` is called where that leaves open what speaks at the port; None: there is no time to ask.
     """
     place = where(config)
     if ending.accepted:
@@ -172,9 +175,13 @@ def _speaks_tls(config: MqttConfig) -> str:
     return "this port speaks TLS: set mqtt.tls.ca_file or mqtt.tls.enabled, or give the port without TLS in mqtt.port"
 
 
-def _explain_wordless(config: MqttConfig, ending: Ending, ask: Callable[[MqttConfig], Sequence[Language]]) -> str:
+def _explain_wordless(
+    config: MqttConfig, ending: Ending, ask: Callable[[MqttConfig], Sequence[Language]] | None
+) -> str:
     """It took our CONNECT and closed, or kept silent: ask what it does speak."""
     did = "accepts the connection and does not answer" if ending.silent else "closes the connection after CONNECT"
+    if ask is None:
+        return f"it {did}: it is starting or overloaded, or does not speak MQTT {config.protocol}: see its log"
     spoken = ask(config)
     own = f"MQTT {config.protocol}"
     if own in spoken:

@@ -35,9 +35,11 @@ class Limits:
     never_qos_1: bool = False
     in_flight: int = IN_FLIGHT
     packet_bytes: int = MAX_PACKET_BYTES
-    # It has taken a retained will with acknowledgement, or is one of several: where it closes, that is not the reason.
-    # A node of NATS closes while its cluster has no leader, and stores nothing that comes at QoS 0.
+    # It has taken a retained will with acknowledgement: where it closes, that is not the reason.
     takes_will: bool = False
+    # The next one is tried before anything is guessed of this one: a node of NATS closes while its cluster has no
+    # leader, and stores nothing that comes at QoS 0; what speaks at one that hangs takes 12 s to ask.
+    one_of_several: bool = False
     _languages: list[Language] = field(default_factory=list)
 
     def languages(self, config: MqttConfig) -> list[Language]:
@@ -72,7 +74,7 @@ class Limits:
         False where nothing is left to do without: then the will was not the reason, and all is as before.
         """
         code = RETAIN_NOT_SUPPORTED if self.retain else QOS_NOT_SUPPORTED
-        if not self.takes_will and self.refused(code, accepted=False):
+        if not (self.takes_will or self.one_of_several) and self.refused(code, accepted=False):
             return True
         self.retain, self.qos = True, 1
         return False

@@ -19,6 +19,7 @@ from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt.connection import client_id, warn_if_insecure
 from edge_agender.delivery.mqtt.explain import ClosedError, TakenOverError, explain_closed_again, where
 from edge_agender.delivery.mqtt.limits import Limits
+from edge_agender.delivery.mqtt.rotation import Rotation
 from edge_agender.delivery.mqtt.session import STOP_S, LimitsLearnedError, Session
 from edge_agender.delivery.mqtt.traffic import Subscription, Traffic, Wake
 from edge_agender.delivery.outbox.outbox import Outbox
@@ -63,8 +64,8 @@ class Publisher:
         self._config, self._outbox, self._status = config, outbox, status
         self._name = client_id(config, device)
         several = len(config.brokers) > 1
-        self._brokers = [(broker, Limits(takes_will=several)) for broker in config.brokers]
-        self._turn = self._round_began = 0
+        self._brokers = [(broker, Limits(one_of_several=several)) for broker in config.brokers]
+        self._rotation = Rotation(len(self._brokers), Backoff(config.reconnect_min_s, config.reconnect_max_s))
         self._subscriptions: list[Subscription] = []
         self._traffic = Traffic()
         self._stop, self._wake = threading.Event(), Wake()
@@ -73,7 +74,6 @@ class Publisher:
         self._connects = 0
         self._last_error: str | None = None
         self._once = Once(_log)
-        self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s)
         self._closed = 0
         self._taken_over = Backoff(TAKEN_OVER_MIN_S, TAKEN_OVER_MAX_S, least=0.5)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -133,7 +133,7 @@ class Publisher:
 
     def _connect_once(self) -> EdgeAgenderError | None:
         """Connect and send until that fails or all is over; return what failed."""
-        broker, limits = self._brokers[self._turn]
+        broker, limits = self._brokers[self._rotation.turn]
         try:
             session = Session(
                 broker, self._name, self._outbox, self._status, self._subscriptions, self._traffic, limits
@@ -156,26 +156,18 @@ class Publisher:
             self._closed = 0
         self._closed = self._closed + 1 if isinstance(error, ClosedError) else 0
         if self._closed >= CLOSED_OFTEN:
-            return explain_closed_again(self._brokers[self._turn][0], self._name)
+            return explain_closed_again(self._brokers[self._rotation.turn][0], self._name)
         return error
 
     def _pause_s(self, error: EdgeAgenderError) -> float:
-        """Turn to the next broker, and return how long to wait before it is tried, in seconds.
-
-        Between the brokers of a round the wait is the shortest; after a round it grows.
-        """
-        if isinstance(error, TakenOverError):
-            return self._taken_over.next_s()
-        self._turn = (self._turn + 1) % len(self._brokers)
-        if self._turn != self._round_began:
-            return self._backoff.shortest_s()
-        return self._backoff.next_s()
+        """Return how long to wait before the next attempt, in seconds."""
+        return self._taken_over.next_s() if isinstance(error, TakenOverError) else self._rotation.next_s()
 
     def _came_up(self) -> None:
         self._up_since_s = self._changed_s = time.monotonic()
         self._connects += 1
         self._last_error = None
-        self._round_began = self._turn
+        self._rotation.came_up()
         self._traffic.short_lived += 1
         if self._traffic.short_lived <= SHORT_LIVED_TOLD:
             self._log_connected()
@@ -187,10 +179,10 @@ class Publisher:
         self._traffic.short_lived = 0
         self._traffic.cautious = False
         self._once.clear()
-        self._backoff.reset()
+        self._rotation.lasted()
 
     def _log_connected(self) -> None:
-        _log.info("connected to %s", where(self._brokers[self._turn][0]))
+        _log.info("connected to %s", where(self._brokers[self._rotation.turn][0]))
 
     def _failed(self, error: EdgeAgenderError) -> None:
         text = str(error)

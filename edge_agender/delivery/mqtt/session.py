@@ -125,11 +125,14 @@ class Session:
         )
         if self._closed_on_will(ending) and self._limits.closed_on_will():
             return LimitsLearnedError("")
-        return explain.explain_ending(self._config, self._name, ending, self._limits.languages)
+        ask = None if self._limits.one_of_several else self._limits.languages
+        return explain.explain_ending(self._config, self._name, ending, ask)
 
     def _closed_on_will(self, ending: explain.Ending) -> bool:
         """True where a broker of MQTT 3.1.1 closed without a word, though it talks to a client without a will."""
         if self._mqtt_5 or ending.accepted or ending.silent or ending.first or self._config.uses_tls:
+            return False
+        if self._limits.one_of_several:
             return False
         return diagnose.speaks(self._config.host, self._config.effective_port, "MQTT 3.1.1")
 

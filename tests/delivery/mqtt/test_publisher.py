@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_agender.config.settings import OutboxConfig
+from edge_agender.config.settings import MqttConfig, OutboxConfig
 from edge_agender.delivery.mqtt import publisher as mqtt_publisher
 from edge_agender.delivery.mqtt import session as mqtt_session
 from edge_agender.delivery.mqtt.publisher import Publisher
 from edge_agender.delivery.outbox.outbox import Outbox
 from edge_agender.messages.message import Message
 from tests.support.broker import Broker, Ear, needs_mosquitto, running, wait_until
-from tests.support.link import Link, NarrowBroker, frame, sequences, settings, states, window
+from tests.support.link import QUICK, Link, NarrowBroker, frame, sequences, settings, states, window
 
 pytestmark = [needs_mosquitto, pytest.mark.usefixtures("patient")]
 
@@ -175,6 +175,20 @@ class TestAnyOrder:
             port = silent.getsockname()[1]
             with Link(settings(port), tmp_path) as link:
                 wait_until(lambda: "does not answer" in str(link.publisher.state().last_error))
+
+    def test_one_of_several_that_hangs_is_not_asked_what_it_speaks(
+        self, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The questions take twelve seconds, in which the next one could have had the messages."""
+        monkeypatch.setattr(mqtt_session, "CONNACK_S", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as hangs:
+            hosts = (f"127.0.0.1:{hangs.getsockname()[1]}", f"127.0.0.1:{broker.port}")
+            with Link(MqttConfig(hosts=hosts, **QUICK), tmp_path) as link:
+                link.wait_connected()
+            hangs.setblocking(False)
+            hangs.accept()[0].close()
+            with pytest.raises(BlockingIOError):
+                hangs.accept()
 
     def test_a_mistake_inside_does_not_end_it(self, broker: Broker, tmp_path: Path) -> None:
         fail = threading.Event()
