@@ -13,9 +13,9 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from edge_agender import __version__
+from edge_agender.commands.parser import Parser
 from edge_agender.common.shown import scrubbed
 from edge_agender.device.arguments import hide_addresses
 from edge_agender.errors import EdgeAgenderError, ExhaustedError, UsageError
@@ -54,18 +54,12 @@ VERBS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """What is not understood is repeated, but no address in it."""
-        super().error(scrubbed(message))
-
-
-def build_parser(verb: str | None = None, *, every: bool = False) -> argparse.ArgumentParser:
+def build_parser(verb: str | None = None, *, every: bool = False) -> Parser:
     """Return the parser of all verbs, with the flags of `verb` alone: only its module is imported.
 
     `every` gives all verbs their flags, for the manual page and shells (packaging/shell_files.py).
     """
-    parser = _Parser(prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="edge-agender", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"edge-agender {__version__}")
     parser.add_argument("--benchmark", action="store_true", help="how fast is this board? same as the verb benchmark")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
@@ -90,7 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.remove("--benchmark")
         words.insert(0, "benchmark")
     hide_addresses()
-    parser = build_parser(next((word for word in words if word in VERBS), None))
+    verb = next((word for word in words if word in VERBS), None)
+    parser = build_parser(verb)
+    if verb and words[0].startswith("--") and words[0] not in parser.flags():
+        parser.error(f"flags follow the verb: edge-agender {verb} {words[0].partition('=')[0]} ...")
     options = parser.parse_args(words)
     if options.verb is None:
         parser.print_help()

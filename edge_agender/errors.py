@@ -1,7 +1,7 @@
 """Expected failures: each says what to do, in one line, and owns its exit code.
 
 The codes follow sysexits.h where it has a fitting one. 78 is paired with RestartPreventExitStatus= in
-systemd/edge-agender.service: restarting cannot mend a configuration.
+systemd/edge-agender.service: restarting cannot correct a configuration.
 """
 
 

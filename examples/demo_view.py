@@ -162,11 +162,11 @@ def table(heard: Heard, page: str, colours: bool) -> list[str]:
         now = "".join(fit(str(heard.now[gender, band] or "·"), 9) for gender in GENDERS)
         bars = "".join(_bar(heard.published[gender, band], most, gender, colours) for gender in GENDERS)
         lines.append(fit(band, 9) + now + bars)
-    unsure = sum(count for (gender, band), count in heard.now.items() if gender not in GENDERS or band not in BANDS)
+    unknown = sum(count for (gender, band), count in heard.now.items() if gender not in GENDERS or band not in BANDS)
     return [
         *lines,
         "",
-        f"in view now {heard.people}" + (f" ({unsure} not sure yet)" if unsure else ""),
+        f"in view now {heard.people}" + (f" ({unknown} unknown)" if unknown else ""),
         f"since the start: {heard.passed} passed by, {heard.viewers} viewers, they looked {looks} on average",
         f"{heard.tables} tables of 20 s published, of {heard.in_tables} viewers. Each cell is a multiple of 5",
         "(privacy.min_cell): what is left over goes into the next table, so that sums become right.",
@@ -231,11 +231,11 @@ def summary(heard: Heard, shown: Counter[Cell], held: Counter[Cell]) -> list[str
         lines.append(
             f"{band:9}{cells}" + "".join(f"{value:{width}}" for value, width in zip(rest[2:], (11, 8), strict=True))
         )
-    unsure = counted.total() - sum(counted[gender, band] for gender in GENDERS for band in BANDS)
+    unknown = counted.total() - sum(counted[gender, band] for gender in GENDERS for band in BANDS)
     return [
         *lines,
         f"{shown.total()} people walked by, {counted.total():.0f} were counted"
-        + (f" ({unsure:.1f} of them of unsure gender)" if unsure >= 0.05 else "")
+        + (f" ({unknown:.1f} of them of unknown gender)" if unknown >= 0.05 else "")
         + f", {heard.published.total()} of them are published.",
         "The rest is not lost: it waits for the end of its period, or for its cell to reach 5 (privacy.min_cell).",
     ]

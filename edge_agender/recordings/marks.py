@@ -35,9 +35,9 @@ def age_text(estimate: Estimate) -> str:
 
 
 def gender_text(estimate: Estimate, min_confidence: float) -> str:
-    """Return such as "female 0.94"; below the configured confidence, what it would be: "unsure: female 0.58"."""
+    """Return such as "female 0.94"; below the configured confidence, what it would be: "unknown (female 0.58)"."""
     likely, confidence = likelier(estimate)
-    return f"{likely} {confidence:.2f}" if confidence >= min_confidence else f"unsure: {likely} {confidence:.2f}"
+    return f"{likely} {confidence:.2f}" if confidence >= min_confidence else f"unknown ({likely} {confidence:.2f})"
 
 
 def likelier(estimate: Estimate) -> tuple[Literal["female", "male"], float]:

@@ -31,14 +31,15 @@ LEAST_SHOWN_PX = 8.0
 class Step:
     """One frame and what came of it. `frame` is given back when the next step is asked for.
 
-    `unsure`: faces that are followed and not believed yet. `too_small`: boxes below detector.min_face_px, in pixels
-    of the full picture. `present`: by track. `visits`: those that ended with this frame. `t_s`: since the first frame.
+    `unconfirmed`: faces that are followed and not counted yet. `too_small`: boxes below detector.min_face_px, in
+    pixels of the full picture. `present`: by track. `visits`: those that ended with this frame. `t_s`: since the
+    first frame.
     """
 
     frame: Frame
     t_s: float
     observation: Observation
-    unsure: tuple[Face, ...]
+    unconfirmed: tuple[Face, ...]
     too_small: tuple[Box, ...]
     present: dict[int, Presence]
     visits: Sequence[Visit]
@@ -125,4 +126,4 @@ class Player:
         self._audience.windows_due(observation.utc_s)
         self._audience.demographics_due(observation.utc_s)
         too_small = self._by_size.too_small if self._by_size else ()
-        return Step(frame, t_s, observation, self.pipeline.unsure, too_small, self._audience.present(), visits)
+        return Step(frame, t_s, observation, self.pipeline.unconfirmed, too_small, self._audience.present(), visits)

@@ -70,7 +70,7 @@ class AnnotatedFolder:
 def _mark(face: Mapping[str, Any]) -> Mark:
     box = Box(*face["box"])
     if face["age"] is None:
-        return Mark(box, (f"face {face['score']:.2f}, no estimate",), "unknown", "seen")
+        return Mark(box, (f"face {face['score']:.2f}, unknown",), "unknown", "seen")
     sd = face["age"]["sd"]
     estimate = Estimate(face["age"]["years"], float("nan") if sd is None else sd, face["gender"]["p_female"])
     lines = (gender_text(estimate, MIN_CONFIDENCE), age_text(estimate))

@@ -51,9 +51,9 @@ class RunningTable:
         return self._viewers_text("")
 
     def _viewers_text(self, so_far: str) -> str:
-        female, male, unsure = (sum(bands.values()) for bands in self.cells().values())
+        female, male, unknown = (sum(bands.values()) for bands in self.cells().values())
         noun = "viewer" if self.viewers == 1 else "viewers"
-        genders = f"{female} female, {male} male" + (f", {unsure} not sure" if unsure else "")
+        genders = f"{female} female, {male} male" + (f", {unknown} unknown" if unknown else "")
         return f"{self.viewers} {noun}{so_far}: {genders}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def marks_of(step: Step, config: Config) -> list[Mark]:
     now_s = step.observation.captured_s
     here = [face for face in step.observation.faces if now_s - face.last_seen_s <= config.audience.hold_s]
     marks = [_believed(face, step.present.get(face.track_id), config) for face in here]
-    marks += [Mark(face.box, ("not sure yet",), "unknown", "left_out") for face in step.unsure]
+    marks += [Mark(face.box, ("unconfirmed",), "unknown", "left_out") for face in step.unconfirmed]
     return [*marks, *_too_small(step.too_small, config)]
 
 

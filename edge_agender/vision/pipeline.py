@@ -119,7 +119,7 @@ class Pipeline:
         return self._detector.busy_s + self._estimator.busy_s
 
     @property
-    def unsure(self) -> tuple[Face, ...]:
+    def unconfirmed(self) -> tuple[Face, ...]:
         """Faces that are followed and not believed yet: in no observation."""
         return tuple([track.face() for track in self._tracker.unsure])
 

@@ -76,7 +76,7 @@ def test_captions_of_neighbours_do_not_lie_on_each_other() -> None:
 def test_words() -> None:
     sure, unsure = Estimate(34.4, 5.2, 0.06), Estimate(20.0, float("nan"), 0.58)
     assert (age_text(sure), gender_text(sure, 0.7), shown_gender(sure, 0.7)) == ("34 ± 5 years", "male 0.94", "male")
-    assert (age_text(unsure), gender_text(unsure, 0.7)) == ("20 years", "unsure: female 0.58")
+    assert (age_text(unsure), gender_text(unsure, 0.7)) == ("20 years", "unknown (female 0.58)")
     assert shown_gender(unsure, 0.7) == shown_gender(None, 0.7) == "unknown"
 
 

@@ -19,7 +19,7 @@ def table(*here: Here) -> RunningTable:
 
 def test_the_viewers_are_those_gone_and_those_here() -> None:
     counted = table(Here(UNSURE, Presence(True, 3.0, 1.0, True)), Here(WOMAN, Presence(None, 0.1, 0.0, False)))
-    assert counted.sentence() == "2 here, 2 viewers so far: 1 female, 0 male, 1 not sure"
+    assert counted.sentence() == "2 here, 2 viewers so far: 1 female, 0 male, 1 unknown"
     assert counted.cells()["unknown"]["65+"] == 1
     sums = counted.as_dict()
     assert (sums["passed"], sums["viewers"], sums["mean_attention_s"]) == (4, 2, 1.5)

@@ -9,7 +9,7 @@ import pytest
 from edge_agender import web
 from edge_agender.config.settings import WebConfig
 from edge_agender.web.server import StatusServer
-from edge_agender.web.snapshot import LiveState
+from edge_agender.web.snapshot import LiveState, WindowSummary
 from tests.support.broker import free_port
 from tests.support.snapshots import GOOD_FACE, POOR_FACE, period, snapshot
 from tests.support.webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually
@@ -276,3 +276,14 @@ for (const node of document.querySelectorAll('body *')) {
 }
 return poor;
 """
+
+
+def test_bars_shorter_than_a_minute_are_told_apart_by_the_seconds(
+    window: Browser, page: StatusServer, live: LiveState
+) -> None:
+    live.update(snapshot(windows=tuple(WindowSummary(s, 10, 1, 1, 1.0) for s in (60.0, 70.0, 80.0))))
+    show(window, page)
+    rows = "return [...document.querySelectorAll('#table-viewers [scope=row]')].map(each => each.textContent.slice(-3))"
+    eventually(lambda: window.run(rows) == [":00", ":10", ":20"])
+    axis = window.run("return [...document.querySelectorAll('#chart-viewers text')].map(each => each.textContent)")
+    assert [text[-3:] for text in axis[1:]] == [":00", ":20"]

@@ -110,7 +110,7 @@ class RecordingClock:
         self._position_s = 0.0
 
     def position_s(self, stamp_s: float | None) -> float:
-        """Return the seconds from the first picture to the one of that stamp, damaged and missing stamps mended."""
+        """Return the seconds from the first picture to the one of that stamp, damaged and missing stamps replaced."""
         if stamp_s is not None and not math.isfinite(stamp_s):
             stamp_s = None
         if not self._begun:

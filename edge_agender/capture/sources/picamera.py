@@ -247,7 +247,7 @@ def _open(number: int) -> Any:
         ) from None
     known = Picamera2.global_camera_info()
     if number >= len(known):
-        names = ", ".join(f"{i}: {info.get('Model', '?')}" for i, info in enumerate(known)) or "none"
+        names = ", ".join(f"{i}: {info.get('Model', 'unknown')}" for i, info in enumerate(known)) or "none"
         raise CameraError(
             f"there is no camera {number} (found {names}): switch off, push the flat cable home at both ends, "
             "its contacts the right way round, and look again with `rpicam-hello --list-cameras`"

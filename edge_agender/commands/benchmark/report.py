@@ -116,7 +116,7 @@ def read(path: Path) -> BenchmarkReport:
 def as_table(report: BenchmarkReport) -> str:
     machine = report.machine
     heat = " -> ".join(
-        "?" if t is None else f"{t:.0f}" for t in (machine.temperature_before_c, machine.temperature_after_c)
+        "unknown" if t is None else f"{t:.0f}" for t in (machine.temperature_before_c, machine.temperature_after_c)
     )
     throttled = "unknown" if machine.throttled is None else "yes" if machine.throttled else "no"
     lines = [

@@ -25,12 +25,16 @@ def run(options: Namespace) -> int:
     if problem := source_problem(config.source):
         raise MediaError(problem)
     warnings = [*name_warnings(config), *warnings_of(config)]
+    accepted: list[str] = []
     if options.broker:
         from edge_agender.delivery.mqtt.probe import check_connection
 
-        warnings += check_connection(config.mqtt, config.device.name)
+        accepted, unwelcome = check_connection(config.mqtt, config.device.name)
+        warnings += unwelcome
     for line in warnings:
         print(f"edge-agender: warning: {line}", file=sys.stderr)
+    for line in accepted:
+        print(f"ok: {line}")
     brokers = ", ".join(each.address for each in config.mqtt.brokers)
     print(f"ok: {config_path(options) or 'built-in defaults'}: source {config.source.kind}, detector "
           f"{config.detector.kind}, broker {brokers}")  # fmt: skip

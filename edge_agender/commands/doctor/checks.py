@@ -32,7 +32,7 @@ _REMEDY = "Restart the device. If it hangs again, unplug or disable this compone
 
 
 def run(config_path: Path | None, overrides: Sequence[str] = (), place: Place | None = None) -> list[Result]:
-    """Return every result, in the order in which to mend them. `config_path` None: built-in defaults."""
+    """Return every result, in the order in which to fix them. `config_path` None: built-in defaults."""
     return list(each(config_path, overrides, place))
 
 

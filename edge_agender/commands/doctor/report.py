@@ -24,7 +24,7 @@ def as_text(result: Result, *, colour: bool = False) -> str:
 def summary(results: Sequence[Result]) -> str:
     counts = {state: sum(result.state == state for result in results) for state in ("failure", "warning")}
     told = " and ".join(f"{count} {state}{'s' if count > 1 else ''}" for state, count in counts.items() if count)
-    return f"{told}: mend them from the top, the first may be the reason for the others" if told else "all is well"
+    return f"{told}: fix the first one first, it may be the cause of the others" if told else "all is well"
 
 
 def as_json(results: Sequence[Result]) -> str:

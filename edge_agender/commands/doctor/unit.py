@@ -58,7 +58,7 @@ def _service(shown: dict[str, str]) -> Result:
     state = f"{shown.get('ActiveState')} ({shown.get('SubState')})"
     if shown.get("ActiveState") == "failed" or shown.get("SubState") == _WAITING:
         bad = shown.get("ExecMainStatus") == _CONFIG_ERROR
-        remedy = "Mend what `edge-agender check` says, then" if bad else "Mend what is listed here, then"
+        remedy = "Fix what `edge-agender check` reports, then" if bad else "Fix what is listed here, then"
         more = "run `sudo systemctl restart edge-agender`; `journalctl -eu edge-agender` tells more"
         finding = f"{state}, exit code {shown.get('ExecMainStatus')}"
         return Result("service", "failure", finding, f"{remedy} {more}.")

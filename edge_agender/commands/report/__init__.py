@@ -66,7 +66,10 @@ def _figures(recordings: list[Recording], comparison: Comparison | None) -> dict
 
 
 def _summary(recordings: list[Recording], comparison: Comparison | None, out: Path | None) -> str:
+    from edge_agender.commands.report.advice import advice
+
     lines = [each.sentence() for each in recordings]
+    lines += [each.text for each in advice(recordings) if not each.good]
     lines += comparison.sentences() if comparison else []
     return "\n".join([*lines, *([f"written: {out}"] if out else [])])
 

@@ -11,7 +11,7 @@ from edge_agender.commands.report.collect import Recording
 MIN_FACE_PX, GOOD_FACE_PX = 24.0, 32.0
 DARK_LUMA, BRIGHT_LUMA = 50.0, 205.0
 # Parts of all looks at a face.
-OFTEN_SMALL, OFTEN_CUT, OFTEN_UNSURE = 0.15, 0.15, 0.25
+OFTEN_SMALL, OFTEN_CUT, OFTEN_UNCONFIRMED = 0.15, 0.15, 0.25
 SURE_GENDER = 0.7
 
 
@@ -65,9 +65,11 @@ def _frame(recordings: Sequence[Recording], looks: int) -> Iterator[Advice]:
     cut = sum(each.faces.cut for each in recordings)
     if cut > OFTEN_CUT * looks:
         yield Advice(False, f"{100 * cut / looks:.0f} % of the faces are cut by the edge: turn the camera.")
-    unsure = sum(each.faces.unsure for each in recordings)
-    if unsure > OFTEN_UNSURE * (looks + unsure):
-        yield Advice(False, "Many faces were doubtful: posters, backs of heads, or blur. Look at edge-agender preview.")
+    unconfirmed = sum(each.faces.unconfirmed for each in recordings)
+    if unconfirmed > OFTEN_UNCONFIRMED * (looks + unconfirmed):
+        yield Advice(
+            False, "Many faces stayed unconfirmed: posters, backs of heads, blur. Look at edge-agender preview."
+        )
 
 
 def _sure(recordings: Sequence[Recording]) -> Iterator[Advice]:
@@ -75,10 +77,10 @@ def _sure(recordings: Sequence[Recording]) -> Iterator[Advice]:
     if not viewers:
         yield Advice(False, "Nobody stayed long enough to count as a viewer (audience.viewer).")
         return
-    unsure = sum(visit.person.gender == "unknown" for visit in viewers)
-    if unsure > len(viewers) / 4:
+    unknown = sum(visit.person.gender == "unknown" for visit in viewers)
+    if unknown > len(viewers) / 4:
         yield Advice(
-            False, f"The gender of {unsure} of {len(viewers)} viewers is not sure: larger, better lit faces help."
+            False, f"The gender of {unknown} of {len(viewers)} viewers is unknown: larger, better lit faces help."
         )
     looks = [visit.attention_s for visit in viewers if visit.attention_s is not None]
     if looks and not any(looks):

@@ -21,7 +21,7 @@ class Faces:
 
     heights_px: list[float] = field(default_factory=list)
     too_small: int = 0
-    unsure: int = 0
+    unconfirmed: int = 0
     cut: int = 0
 
 
@@ -54,10 +54,12 @@ class Recording:
 
     def sentence(self) -> str:
         """Return the result in one line."""
+        if not self.visits:
+            return f"{self.name}: {self.seconds:.0f} s, nobody was counted"
         female, male = (sum(visit.person.gender == each for visit in self.viewers) for each in ("female", "male"))
         stay = statistics.fmean(visit.dwell_s for visit in self.viewers) if self.viewers else 0.0
-        unsure = len(self.viewers) - female - male
-        genders = f"{female} female, {male} male" + (f", {unsure} not sure" if unsure else "")
+        unknown = len(self.viewers) - female - male
+        genders = f"{female} female, {male} male" + (f", {unknown} unknown" if unknown else "")
         noun = "viewer" if len(self.viewers) == 1 else "viewers"
         return f"{self.name}: {self.seconds:.0f} s, {len(self.viewers)} {noun} ({genders}), {stay:.1f} s on average"
 
@@ -71,7 +73,7 @@ class Recording:
             "visits": [_visit(visit) for visit in self.visits],
             "face_height_px": _median(self.faces.heights_px),
             "too_small": self.faces.too_small,
-            "unsure": self.faces.unsure,
+            "unconfirmed": self.faces.unconfirmed,
             "light": _median(self.lumas),
         }
 
@@ -106,7 +108,7 @@ def _look(step: Step, faces: Faces) -> None:
             box = face.box
             faces.cut += box.x1 <= 1 or box.y1 <= 1 or box.x2 >= width - 1 or box.y2 >= height - 1
     faces.too_small += len(step.too_small)
-    faces.unsure += len(step.unsure)
+    faces.unconfirmed += len(step.unconfirmed)
 
 
 def _visit(visit: Visit) -> dict[str, Any]:

@@ -51,13 +51,12 @@ ul.plain { list-style: none; padding: 0; }
 def render(recordings: Sequence[Recording], comparison: Comparison | None, config: Config) -> str:
     """Return the page."""
     viewers = [visit for each in recordings for visit in each.viewers]
+    # Of nobody there is nothing to draw: what to do about the camera is all that helps.
+    empty = not any(each.visits for each in recordings)
     sections = [
         _cards(recordings, viewers),
         *([_truth(comparison)] if comparison else []),
-        *(_people(each) for each in recordings),
-        _who(shares([visit.person for visit in viewers], config.audience.age_bands), len(viewers)),
-        _time(viewers),
-        _sure(viewers),
+        *([] if empty else _figures(recordings, viewers, config)),
         _camera(recordings),
     ]
     names = escape(", ".join(each.name for each in recordings))
@@ -70,6 +69,15 @@ def render(recordings: Sequence[Recording], comparison: Comparison | None, confi
         "recording of your own: exact counts of few people, so keep it as carefully as the recording. It holds no "
         "picture.</p>\n</body>\n</html>\n"
     )
+
+
+def _figures(recordings: Sequence[Recording], viewers: Sequence[Visit], config: Config) -> list[str]:
+    return [
+        *(_people(each) for each in recordings),
+        _who(shares([visit.person for visit in viewers], config.audience.age_bands), len(viewers)),
+        _time(viewers),
+        _sure(viewers),
+    ]
 
 
 def _cards(recordings: Sequence[Recording], viewers: Sequence[Visit]) -> str:
@@ -104,7 +112,7 @@ def _who(cells: Sequence[Share], viewers: int) -> str:
         for band in bands
         if band != "unknown" or any(by[gender, band].viewers for gender in ("female", "male", "unknown"))
     ]
-    table = _table(["age", "female", "male", "not sure"], rows, f"{viewers} viewers, ± one standard deviation")
+    table = _table(["age", "female", "male", "unknown"], rows, f"{viewers} viewers, ± one standard deviation")
     return (
         f'<section><h2>Who they were</h2><figure>{shares_chart(cells)}<figcaption><span class="key one">female</span>'
         f'<span class="key two">male</span></figcaption></figure>{table}<p class="note">Each viewer is shared out by '
@@ -129,11 +137,11 @@ def _time(viewers: Sequence[Visit]) -> str:
 def _sure(viewers: Sequence[Visit]) -> str:
     sds = [visit.person.years_sd for visit in viewers if visit.person.years_sd is not None]
     confidences = [visit.person.gender_confidence for visit in viewers if visit.person.gender_confidence is not None]
-    unsure = sum(visit.person.gender == "unknown" for visit in viewers)
+    unknown = sum(visit.person.gender == "unknown" for visit in viewers)
     rows = [
         ["standard deviation of an age, median", f"{statistics.median(sds):.1f} years" if sds else "–"],
         ["probability of the gender said, median", f"{statistics.median(confidences):.2f}" if confidences else "–"],
-        ["gender not sure enough to say", f"{unsure} of {len(viewers)}"],
+        ["gender unknown", f"{unknown} of {len(viewers)}"],
     ]
     return f"<section><h2>How sure</h2>{_table(['', ''], rows, 'As the model judges itself')}</section>"
 
@@ -148,7 +156,7 @@ def _camera(recordings: Sequence[Recording]) -> str:
 def _truth(comparison: Comparison) -> str:
     lines = "".join(f"<li>{escape(line[0].upper() + line[1:])}.</li>" for line in comparison.sentences())
     wrong = [
-        [f"{row.file} {clock(row.entered_s)}", "missed", f"{row.gender or '?'}, {_range(row.years)}", "–"]
+        [f"{row.file} {clock(row.entered_s)}", "missed", f"{row.gender or 'unknown'}, {_range(row.years)}", "–"]
         for row in comparison.missed
     ]
     wrong += [
@@ -174,7 +182,7 @@ def _found(visit: Visit) -> str:
 
 def _range(years: tuple[float, float] | None) -> str:
     if years is None:
-        return "?"
+        return "unknown"
     return f"{years[0]:.0f}" if years[0] == years[1] else f"{years[0]:.0f} to {years[1]:.0f}"
 
 

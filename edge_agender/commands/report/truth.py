@@ -64,8 +64,8 @@ class Comparison:
         """Return (right, wrong, said to be unknown) of those whose gender was noted."""
         known = [pair for pair in self.pairs if pair.true.gender is not None]
         right = sum(pair.found.person.gender == pair.true.gender for pair in known)
-        unsure = sum(pair.found.person.gender == "unknown" for pair in known)
-        return right, len(known) - right - unsure, unsure
+        unknown = sum(pair.found.person.gender == "unknown" for pair in known)
+        return right, len(known) - right - unknown, unknown
 
     def age_errors(self) -> list[float]:
         """Return years off, 0 inside the noted range."""
@@ -85,14 +85,14 @@ class Comparison:
     def sentences(self) -> list[str]:
         """Return what went right and wrong, one line each."""
         found = len(self.pairs) + len(self.extra) + len(self.again)
-        right, wrong, unsure = self.genders()
+        right, wrong, unknown = self.genders()
         errors, (looks_right, looks) = self.age_errors(), self.looks()
         lines = [
             f"counted by hand {self.true_count}, found {found}: {len(self.pairs)} the same, {len(self.missed)} missed, "
             f"{len(self.extra)} that were nobody, {len(self.again)} counted again"
         ]
-        if right + wrong + unsure:
-            lines.append(f"gender: {right} right, {wrong} wrong, {unsure} not sure")
+        if right + wrong + unknown:
+            lines.append(f"gender: {right} right, {wrong} wrong, {unknown} unknown")
         if errors:
             bias = statistics.fmean(errors)
             side = "too old" if bias >= 0 else "too young"
@@ -103,7 +103,7 @@ class Comparison:
         return lines
 
     def as_dict(self) -> dict[str, Any]:
-        right, wrong, unsure = self.genders()
+        right, wrong, unknown = self.genders()
         errors, (looks_right, looks) = self.age_errors(), self.looks()
         return {
             "counted": self.true_count,
@@ -111,7 +111,7 @@ class Comparison:
             "missed": len(self.missed),
             "extra": len(self.extra),
             "again": len(self.again),
-            "gender": {"right": right, "wrong": wrong, "unsure": unsure},
+            "gender": {"right": right, "wrong": wrong, "unknown": unknown},
             "age_error_years": round(statistics.fmean(map(abs, errors)), 1) if errors else None,
             "looked": {"right": looks_right, "of": looks},
         }

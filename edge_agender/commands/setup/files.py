@@ -59,9 +59,9 @@ def write_all(files: Sequence[File], root: Path) -> list[Path]:
         except SetupError:
             raise
         except OSError as error:
-            where = error.filename or "?"
+            where = error.filename or "a file"
             raise SetupError(
-                f"{where}: {error.strerror or error}: nothing was changed; mend it and run setup again"
+                f"{where}: {error.strerror or error}: nothing was changed; fix this and run setup again"
             ) from None
         undo.pop_all()
         for old in (old for file, old in zip(files, before, strict=True) if old is not None and not file.keep):

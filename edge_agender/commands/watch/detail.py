@@ -8,15 +8,21 @@ from edge_agender.commands.watch.fleet import GENDERS, Cells, DeviceState, LastP
 # Columns of one gender's cell, at most, and what its number takes beside the bar.
 MOST_CELL, NUMBER = 26, 12
 COLOURS = {"female": "green", "male": "yellow", "unknown": "dim"}
-LETTERS = {"female": "f", "male": "m", "unknown": "?"}
+LETTERS = {"female": "f", "male": "m"}
 
 
 def who(cells: Cells) -> str:
     """Return such as "2f 25-34, 1m 65+"; empty for nobody."""
     found = sorted(((band_start(band), gender, band, count) for (gender, band), count in cells.items() if count))
-    return ", ".join(
-        f"{count}{LETTERS[gender]} {band if band != 'unknown' else '?'}" for _, gender, band, count in found
-    )
+    return ", ".join(_group(gender, band, count) for _, gender, band, count in found)
+
+
+def _group(gender: str, band: str, count: int) -> str:
+    """Return such as "2f 25-34", "1m age unknown", "1 unknown 25-34", "1 unknown"."""
+    who = f"{count}{LETTERS[gender]}" if gender in LETTERS else f"{count} unknown"
+    if band != "unknown":
+        return f"{who} {band}"
+    return f"{who} age unknown" if gender in LETTERS else who
 
 
 def shares(cells: Cells) -> str:
@@ -56,8 +62,8 @@ def _cells(period: LastPeriod, wide: int, colours: bool) -> list[str]:
     for band in sorted({band for _, band in period.cells if band != "unknown"}, key=band_start):
         cells = "".join(_cell(period, (gender, band), wide, most, colours) for gender in GENDERS[:2])
         lines.append(fit(band, 9) + cells)
-    unsure = sum(count for (gender, _), count in period.cells.items() if gender == "unknown")
-    return [*lines, *([f"and {unsure} without an estimate"] if unsure else [])]
+    unknown = sum(count for (gender, _), count in period.cells.items() if gender == "unknown")
+    return [*lines, *([f"and {unknown} unknown"] if unknown else [])]
 
 
 def band_start(band: str) -> int:

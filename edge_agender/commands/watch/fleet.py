@@ -73,7 +73,7 @@ class DeviceState:
             return f"off ({self.off_reason})"
         if self.state == "online" and self.source in NO_CAMERA:
             return f"camera {self.source}"
-        return self.state or "?"
+        return self.state or "unknown"
 
     def frame_rate_hz(self, now_s: float) -> float | None:
         """What health says, else the frame messages of the last seconds."""
@@ -161,7 +161,7 @@ class Fleet:
     def _enabled(self, device: DeviceState, payload: dict[str, Any], _now_s: float) -> None:
         reason = payload.get("reason")
         off = payload.get("measuring") is False
-        device.off_reason = (clean(reason, 20) if isinstance(reason, str) else "?") if off else None
+        device.off_reason = (clean(reason, 20) if isinstance(reason, str) else "unknown") if off else None
         if off:
             device.now, device.now_cells = None, {}
 

@@ -146,7 +146,7 @@ class _Watch:
             try:
                 self._session()
             except CredentialError as error:
-                # A wrong password does not mend itself; one that worked before may, when the broker was changed.
+                # A wrong password does not correct itself; one that worked before may, when the broker was changed.
                 if not self._ever or self._refused is not None:
                     raise
                 self._lost(error)

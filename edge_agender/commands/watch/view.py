@@ -68,7 +68,7 @@ def cells(device: DeviceState, now_s: float) -> dict[str, str]:
 def plain_line(device: DeviceState, now_s: float, utc_s: float) -> str:
     """One line for a pipe: a time, then name=value."""
     row = cells(device, now_s)
-    row["state"] = device.measuring
+    row |= {"state": device.measuring, "who": who(device.now_cells) or "-"}
     named = " ".join(f"{name}={_quoted(text)}" for name, text in row.items() if name != "device")
     return f"{_time(utc_s)} {_quoted(device.name)} {named}"
 

@@ -89,6 +89,11 @@ class Limits:
     def too_large(self, message: Message) -> bool:
         return len(message.payload) + len(message.topic.encode()) + PUBLISH_OVERHEAD > self.packet_bytes
 
+    def words(self) -> str:
+        """Return what the broker takes, in words."""
+        size = f", at most {self.packet_bytes} bytes a message" if self.packet_bytes < MAX_PACKET_BYTES else ""
+        return f"it takes QoS {'0 and 1' if self.qos else '0'}, {'' if self.retain else 'no '}retained messages{size}"
+
     def losses(self) -> list[str]:
         """Return what is missing, in words, to be said once."""
         return [NO_RETAIN] * (not self.retain) + [NO_ACKNOWLEDGEMENT] * (not self.qos)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -109,19 +109,34 @@ def probe_name(config: MqttConfig, device: str) -> str:
     return client_id(config, device) + "-doctor"
 
 
-def check_connection(config: MqttConfig, device: str = "edge-agender") -> list[str]:
+class Connections(NamedTuple):
+    """What became of one connection to each of the brokers: a line each that took us, one each thing to know."""
+
+    accepted: list[str]
+    warnings: list[str]
+
+
+def check_connection(config: MqttConfig, device: str = "edge-agender") -> Connections:
     """Connect to each of the brokers once; raise the first error where none takes us.
 
-    Return one line for each that does not, and for what those that do leave out.
+    Warnings are those that do not, and what those that do leave out.
     """
+    accepted: list[str] = []
     lines: list[str] = []
     errors: list[EdgeAgenderError] = []
     for each in config.brokers:
         try:
             with BrokerProbe(each, client_id(each, device) + "-check") as probe:
+                accepted.append(f"{where(each)}: connected, {_manner(each)}; {probe.limits.words()}")
                 lines += [f"{where(each)}: {loss}" for loss in probe.limits.losses()]
         except EdgeAgenderError as error:
             errors.append(error)
     if len(errors) == len(config.brokers):
         raise errors[0]
-    return [str(error) for error in errors] + lines
+    return Connections(accepted, [str(error) for error in errors] + lines)
+
+
+def _manner(config: MqttConfig) -> str:
+    tls = "with TLS" if config.uses_tls else "without TLS"
+    user = f"as user {config.username}" if config.username else "without a user name"
+    return f"MQTT {config.protocol}, {tls}, {user}"

@@ -1,9 +1,8 @@
 // The audience: who is here, the last hour, the tables of gender and age, the day, and what is wrong.
-import { cellsChart, dayChart, fillTable, number, shown, viewersChart } from "./charts.js";
+import { cellsChart, clock as when, dayChart, fillTable, number, shown, viewersChart } from "./charts.js";
 
 const byId = (id) => document.getElementById(id);
 const set = (id, text) => { if (byId(id).textContent !== text) byId(id).textContent = text; };
-const when = (utc) => new Date(utc * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const drawn = new Map();
 let cellsOf = "day", latest = null;
 
@@ -25,7 +24,7 @@ export function showAudience(state) {
   if (changed("periods", [state.demographics, cellsOf])) showPeriods(state);
   if (changed("content", state.content)) showContent(state.content);
   const next = (Math.floor(state.utc_s / state.period_s) + 1) * state.period_s;
-  set("next-table", `The next table is published at ${when(next)}; until then its viewers are only counted.`);
+  set("next-table", `The next table is published at ${when(next, state.period_s)}; until then its viewers are only counted.`);
 }
 
 function showAlarms(alarms) {
@@ -59,7 +58,7 @@ function showNow(state) {
     const item = document.createElement("li");
     item.className = gender;
     item.dataset.cell = `${gender} ${band}`;
-    item.textContent = `${count} ${gender === "unknown" ? "of unsure gender" : gender}, ${band === "unknown" ? "age unknown" : band}`;
+    item.textContent = `${count} ${gender === "unknown" ? "of unknown gender" : gender}, ${band === "unknown" ? "age unknown" : band}`;
     return item;
   }));
 }
@@ -87,7 +86,7 @@ function showPeriods(state) {
   byId("cells-last").setAttribute("aria-pressed", String(cellsOf === "last"));
   byId("cells-day").setAttribute("aria-pressed", String(cellsOf === "day"));
   const last = all.at(-1);
-  set("cells-when", last ? `${when(chosen[0].start_utc_s)} to ${when(last.start_utc_s + last.length_s)}` : "");
+  set("cells-when", last ? `${when(chosen[0].start_utc_s, last.length_s)} to ${when(last.start_utc_s + last.length_s, last.length_s)}` : "");
   cellsChart(byId("chart-cells"), byId("table-cells"), chosen);
   dayChart(byId("chart-day"), byId("table-day"), all);
   const withheld = last?.withheld ?? 0;

@@ -27,7 +27,10 @@ export function fillTable(table, caption, heads, rows) {
 }
 
 export const shown = (count) => (count === null || count === undefined ? "withheld" : String(count));
-const clock = (utc) => new Date(utc * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+// Of bars shorter than a minute the seconds tell one from the next.
+export const clock = (utc, lengthS = 60) => new Date(utc * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit",
+  ...(lengthS % 60 ? { second: "2-digit" } : {}), hourCycle: "h23" });
+const startOf = (bar) => clock(bar.start_utc_s, bar.length_s);
 
 export function viewersChart(svg, table, windows) {
   const width = 320, height = 130, base = height - 18, top = 14;
@@ -43,16 +46,16 @@ export function viewersChart(svg, table, windows) {
       class: "first", x: i * step + step * 0.12, y: base - tall, width: step * 0.76, height: tall, rx: 1.5,
       "data-viewers": shown(windows[i].viewers),
     });
-    draw(bar, "title", {}, `${clock(windows[i].start_utc_s)}: ${shown(windows[i].viewers)} viewers`);
+    draw(bar, "title", {}, `${startOf(windows[i])}: ${shown(windows[i].viewers)} viewers`);
   });
   draw(svg, "text", { x: 0, y: 10 }, `most: ${Math.round(most * 10) / 10}`);
   if (windows.length) {
-    draw(svg, "text", { x: 0, y: height - 4 }, clock(windows[0].start_utc_s));
+    draw(svg, "text", { x: 0, y: height - 4 }, startOf(windows[0]));
     if (windows.length > 1)
-      draw(svg, "text", { x: width, y: height - 4, "text-anchor": "end" }, clock(windows.at(-1).start_utc_s));
+      draw(svg, "text", { x: width, y: height - 4, "text-anchor": "end" }, startOf(windows.at(-1)));
   }
   fillTable(table, "One row a window, oldest first", ["From", "Viewers", "Could have seen it", "Seconds of looking"],
-    windows.map((w) => [clock(w.start_utc_s), shown(w.viewers), shown(w.opportunities), shown(w.attention_s)]));
+    windows.map((w) => [startOf(w), shown(w.viewers), shown(w.opportunities), shown(w.attention_s)]));
 }
 
 // A band begins with its least age: 9 of 9-12, 65 of 65+; what has none comes last.
@@ -118,15 +121,15 @@ export function dayChart(svg, table, periods) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
   draw(svg, "path", { class: "axis", d: `M0 ${base}.5H${width}` });
-  const step = width / Math.max(periods.length, 6);
+  const step = width / Math.max(periods.length, 6), every = Math.ceil(50 / step);
   periods.forEach((period, i) => {
     const tall = (period.viewers / most) * (base - top);
     const bar = draw(svg, "rect", { class: "first", x: i * step + step * 0.1, y: base - tall, width: step * 0.8, height: tall, rx: 2,
       "data-viewers": String(period.viewers) });
-    draw(bar, "title", {}, `${clock(period.start_utc_s)}: ${period.viewers} viewers`);
-    if (periods.length <= 8 || i % 4 === 0) draw(svg, "text", { x: (i + 0.5) * step, y: height - 4, "text-anchor": "middle" }, clock(period.start_utc_s));
+    draw(bar, "title", {}, `${startOf(period)}: ${period.viewers} viewers`);
+    if (i % every === 0) draw(svg, "text", { x: (i + 0.5) * step, y: height - 4, "text-anchor": "middle" }, startOf(period));
     if (periods.length <= 12) draw(svg, "text", { x: (i + 0.5) * step, y: base - tall - 3, "text-anchor": "middle" }, period.viewers);
   });
   fillTable(table, "One row a table, oldest first", ["From", "Viewers"],
-    periods.map((period) => [clock(period.start_utc_s), String(period.viewers)]));
+    periods.map((period) => [startOf(period), String(period.viewers)]));
 }

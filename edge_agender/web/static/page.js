@@ -192,7 +192,7 @@ function connect() {
     byId("lost").hidden = true;
     (opened === "aim" ? showAim : showStatus)(JSON.parse(event.data));
   };
-  // A refused request ends an EventSource for good; a lost connection it mends by itself.
+  // A refused request ends an EventSource for good; a lost connection it restores by itself.
   source.onerror = () => {
     byId("lost").hidden = false;
     set("state", "no connection", "pill failure");

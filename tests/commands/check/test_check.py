@@ -9,6 +9,7 @@ import pytest
 from edge_agender.cli import main
 from edge_agender.commands.check.findings import source_problem, warnings_of
 from edge_agender.config.settings import Config, ImagesConfig, MqttConfig, OpencvConfig, SourceConfig, WebConfig
+from tests.support.broker import Broker, needs_mosquitto, running
 
 
 def video(uri: Path | str) -> SourceConfig:
@@ -58,3 +59,14 @@ def test_check_ends_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixtur
     arguments = ["check", "--config", "/dev/null", "--set", "source.kind=opencv"]
     assert main([*arguments, "--set", f"source.opencv.uri={tmp_path}/none.mp4"]) == 65
     assert "none.mp4: no such file" in capsys.readouterr().err
+
+
+@needs_mosquitto
+def test_check_says_that_it_connected_and_what_the_broker_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(Broker(tmp_path)) as broker:
+        arguments = ["--set", "mqtt.host=127.0.0.1", "--set", f"mqtt.port={broker.port}"]
+        assert main(["check", "--config", "/dev/null", "--broker", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert f"ok: broker 127.0.0.1:{broker.port}: connected, MQTT 5, without TLS, without a user name; it takes" in said

@@ -18,6 +18,7 @@ from edge_agender.commands.report.truth import compare, read_truth
 from edge_agender.config.settings import Config
 from edge_agender.errors import UsageError
 from tests.support.paths import SHARED
+from tests.support.videos import empty, write
 from tests.support.visits import visit as any_visit
 
 BANDS = (13, 18, 25, 35, 45, 55, 65)
@@ -106,7 +107,7 @@ def test_shares_add_up_to_the_viewers_and_know_their_error() -> None:
         ({"heights_px": []}, "No face was found"),
         ({"heights_px": [], "too_small": 30}, "too small"),
         ({"cut": 20}, "cut by the edge"),
-        ({"unsure": 50}, "doubtful"),
+        ({"unconfirmed": 50}, "unconfirmed"),
     ],
 )
 def test_what_is_wrong_with_the_camera_is_said(changes: dict[str, object], says: str) -> None:
@@ -126,6 +127,16 @@ def test_the_page_loads_nothing_and_escapes_names(tmp_path: Path) -> None:
     assert "nobody there" in page
 
 
+def test_a_recording_without_faces_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film, page = write(tmp_path / "empty.mp4", empty()), tmp_path / "report.html"
+    assert main(["report", str(film), "--config", "/dev/null", "--out", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "empty.mp4: 2 s, nobody was counted\nNo face was found. Stand where the audience stands" in said
+    text = page.read_text()
+    assert "No face was found" in text
+    assert "Who they were" not in text
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/videos")
 def test_the_shared_video_has_its_woman(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video, out = SHARED / "videos/head-pose-face-detection-female.gif", tmp_path / "report.html"
@@ -133,7 +144,7 @@ def test_the_shared_video_has_its_woman(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*arguments, "--truth", str(truth_file(tmp_path, "0,2,f,,yes"))]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["truth"]["matched"] == 1
-    assert figures["truth"]["gender"] == {"right": 1, "wrong": 0, "unsure": 0}
+    assert figures["truth"]["gender"] == {"right": 1, "wrong": 0, "unknown": 0}
     assert "head-pose-face-detection-female.gif" in out.read_text()
 
 

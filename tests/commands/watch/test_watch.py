@@ -91,6 +91,17 @@ def test_gender_and_age_are_shown_of_now_and_of_the_last_table() -> None:
         assert any(line.startswith("25-34") and "10 ± 3" in line for line in lines), columns
 
 
+def test_a_pipe_gets_everybody_whatever_their_number() -> None:
+    cells = [{"gender": gender, "age_band": band, "count": 1} for gender in ("female", "male", "unknown")
+             for band in ("0-12", "25-34", "unknown")]  # fmt: skip
+    crowd = frame(9) | {"audience": {"count": 9, "cells": cells}}
+    (lobby,) = hearing(("lobby/status", status()), ("lobby/frame", crowd)).devices()
+    assert (
+        'who="1f 0-12, 1m 0-12, 1 unknown 0-12, 1f 25-34, 1m 25-34, 1 unknown 25-34, 1f age unknown, 1m age unknown, '
+        '1 unknown"'
+    ) in plain_line(lobby, NOW_S, UTC_S)
+
+
 def test_a_missing_camera_is_the_devices_state() -> None:
     (lobby,) = hearing(("lobby/status", status() | {"source": "missing"})).devices()
     assert lobby.measuring == "camera missing"

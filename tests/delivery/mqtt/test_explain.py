@@ -185,8 +185,12 @@ def test_a_broker_that_takes_others_is_not_blamed_for_its_protocol() -> None:
 def test_check_names_each_broker_that_is_away_and_fails_where_none_is_there() -> None:
     with Puppet(lambda kind, head, body: connack(properties=b"\x25\0")) as puppet:
         hosts = (f"127.0.0.1:{puppet.port}", "127.0.0.1:1")
-        lines = check_connection(MqttConfig(hosts=hosts))
+        accepted, lines = check_connection(MqttConfig(hosts=hosts))
     assert [line.partition(": ")[0] for line in lines] == ["broker 127.0.0.1:1", f"broker 127.0.0.1:{puppet.port}"]
     assert "keeps no retained messages" in lines[1]
+    assert accepted == [
+        f"broker 127.0.0.1:{puppet.port}: connected, MQTT 5, without TLS, without a user name; "
+        "it takes QoS 0 and 1, no retained messages"
+    ]
     with pytest.raises(BrokerError, match="nothing listens there"):
         check_connection(MqttConfig(hosts=("127.0.0.1:1", "127.0.0.1:1")))

@@ -6,7 +6,7 @@ let shownEvents = "";
 
 function table(cells) {
   const bands = Object.keys(cells.female);
-  const words = { female: "female", male: "male", unknown: "not sure" };
+  const words = { female: "female", male: "male", unknown: "unknown" };
   const row = (tag, texts) => {
     const line = document.createElement("tr");
     texts.forEach((text, i) => {
