@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,6 +75,20 @@ def replace_file(path: Path, data: bytes, mode: int = 0o666) -> None:
             partial.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let no other process into a block of this kind about the same folder; a process that is killed lets go, too.
+
+    Threads of one process wait for each other as well. Raises OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

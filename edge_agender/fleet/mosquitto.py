@@ -13,13 +13,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agender.errors import BrokerError, ConfigError
+from edge_agender.common.files import alone, replace_file
+from edge_agender.errors import BrokerError, ConfigError, EdgeAgenderError
 from edge_agender.fleet.settings import OwnBrokerConfig
 
 _log = logging.getLogger(__name__)
@@ -84,33 +86,63 @@ class Credentials:
         self._programs = find_programs()
 
     def prepare(self) -> str:
-        """Write the ACL; return the collector's password, made at the first time."""
+        """Write the ACL; return the collector's password, made at the first time.
+
+        What stands there already is not written again: a full disk does not keep a broker from starting.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self.folder / "acl").write_text(_ACL.format(prefix=self._prefix, collector=COLLECTOR))
-        (self.folder / "acl").chmod(0o600)
+        write_if_changed(self.folder / "acl", _ACL.format(prefix=self._prefix, collector=COLLECTOR))
         own = self.folder / "collector-password"
-        if not own.exists():
-            own.touch(mode=0o600)
-            own.write_text(secrets.token_urlsafe(24) + "\n")
+        made = not own.exists() or not own.read_text().strip()
+        if made:
+            write_if_changed(own, secrets.token_urlsafe(24) + "\n")
         password = own.read_text().strip()
-        self.put(COLLECTOR, password)
+        if made or COLLECTOR not in self.users():
+            self.put(COLLECTOR, password)
         return password
+
+    def users(self) -> set[str]:
+        """Return who may log in."""
+        return {line.partition(":")[0] for line in self._lines()}
 
     def put(self, user: str, password: str) -> None:
         """Let a user in with this password, in place of a former one."""
-        file = self.folder / "passwords"
-        if not file.exists():
-            file.touch(mode=0o600)
         # By standard input, twice as it asks: everybody on the machine can read command lines.
-        command = [self._programs.passwords, str(file), user]
-        done = subprocess.run(command, input=f"{password}\n{password}\n", text=True, capture_output=True, check=False)
-        if done.returncode:
-            raise ConfigError(f"mosquitto_passwd: {done.stderr.strip() or done.stdout.strip()}")
+        self._change([], user, f"{password}\n{password}\n")
 
     def remove(self, user: str) -> None:
-        subprocess.run(
-            [self._programs.passwords, "-D", str(self.folder / "passwords"), user], capture_output=True, check=False
-        )
+        if user in self.users():
+            self._change(["-D"], user)
+
+    def _lines(self) -> list[str]:
+        file = self.folder / "passwords"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def _change(self, words: Sequence[str], user: str, typed: str = "") -> None:
+        """Change a copy, and put it in the place of the file once it is whole: a full disk costs nobody's login."""
+        with alone(self.folder), tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            copy = Path(scratch) / "passwords"
+            copy.touch(mode=0o600)
+            copy.write_text("".join(f"{line}\n" for line in self._lines()))
+            wanted = self.users() - {user} if words else self.users() | {user}
+            command = [self._programs.passwords, *words, str(copy), user]
+            done = subprocess.run(command, input=typed, text=True, capture_output=True, check=False)
+            found = {line.partition(":")[0] for line in copy.read_text().splitlines()}
+            if done.returncode or found != wanted:
+                said = done.stderr.strip() or done.stdout.strip() or "the file is not whole"
+                raise BrokerError(f"mosquitto_passwd: {said}: is there room on the disk?")
+            write_if_changed(self.folder / "passwords", copy.read_text())
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Replace a file whole, readable by the folder's owner alone; nothing is written where it says so already."""
+    if path.exists() and path.read_text() == text:
+        return
+    replace_file(path, text.encode(), 0o600)
+    if os.geteuid() == 0:
+        # Written by an administrator's command for a service that runs as another user.
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 class OwnBroker:
@@ -126,8 +158,13 @@ class OwnBroker:
         self.restarts = 0
 
     def __enter__(self) -> OwnBroker:
-        self.password = self.credentials.prepare()
-        self._write()
+        try:
+            self.password = self.credentials.prepare()
+            self._write()
+        except EdgeAgenderError:
+            raise
+        except OSError as error:
+            raise BrokerError(f"{error.filename}: {error.strerror}: make room, or let this user write there") from None
         self._start()
         self._watcher.start()
         return self
@@ -156,19 +193,26 @@ class OwnBroker:
             text += "user root\n"
         if config.certificate_file is not None:
             text += f"certfile {config.certificate_file}\nkeyfile {config.key_file}\n"
-        (folder / "mosquitto.conf").write_text(text)
+        write_if_changed(folder / "mosquitto.conf", text)
 
     def _start(self) -> None:
         folder = self.credentials.folder
         command: Sequence[str] = [*self._programs.with_us, self._programs.broker, "-c", str(folder / "mosquitto.conf")]
         # In a session of its own: Ctrl-C ends the collector first, and then this.
         self._process = subprocess.Popen(command, start_new_session=True)
-        (folder / "pid").write_text(f"{self._process.pid}\n")
+        self._note_pid()
         until_s = time.monotonic() + START_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until_s:
                 raise BrokerError(f"mosquitto does not listen on {self._config.host}:{self._config.port}: see above")
             time.sleep(0.02)
+
+    def _note_pid(self) -> None:
+        """For commands that have it read its files again."""
+        try:
+            write_if_changed(self.credentials.folder / "pid", f"{self.pid}\n")
+        except OSError as error:
+            _log.warning("%s: %s: logins that are made now count from the next start on", error.filename, error)
 
     def _answers(self) -> bool:
         host = "127.0.0.1" if self._config.host in ("0.0.0.0", "::", "") else self._config.host
@@ -188,5 +232,5 @@ class OwnBroker:
             self.restarts += 1
             try:
                 self._start()
-            except BrokerError as error:
+            except OSError as error:
                 _log.error("%s", error)

@@ -24,7 +24,7 @@ BY_DAY = ("message", "audience_window", "audience_content", "audience_demographi
 DAYS_BACK, DAYS_AHEAD = 400, 2
 # Below so many rows INSERT is as fast as a table to COPY into.
 COPY_FROM = 20
-_LOCK_DAYS = 7_121_001
+_LOCK_DAYS, _LOCK_TABLES = 7_121_001, 7_121_002
 _NAMED = re.compile(r"(?<!:):([a-z_]\w*)")
 
 
@@ -155,6 +155,14 @@ def _array_type(value: Any) -> LiteralString:
 def _not_null(cursor: psycopg.Cursor[tuple[Any, ...]], table: str, given: Sequence[str]) -> list[str]:
     query = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attnotnull"
     return [name for (name,) in cursor.execute(query, (table,)) if name not in given]
+
+
+@contextmanager
+def alone_in(url: str) -> Iterator[None]:
+    """Let no other process into such a block of the same database; it ends with the process, however that ends."""
+    with psycopg.connect(url, connect_timeout=10, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_TABLES,))
+        yield
 
 
 class PostgresqlDatabase:

@@ -27,6 +27,11 @@ _LATER = (
 )
 
 
+def later(error: sqlite3.OperationalError) -> bool:
+    """Say whether the same may work later."""
+    return (error.sqlite_errorcode & 0xFF) in _LATER
+
+
 class SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -123,7 +128,7 @@ class SqliteDatabase:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
-            if (error.sqlite_errorcode & 0xFF) in _LATER:
+            if later(error):
                 raise StoreBusyError(f"{self.path}: {error}") from error
             raise
 
