@@ -70,3 +70,41 @@ def test_it_trains_and_resumes(tmp_path: Path) -> None:
     second = torch.load(tmp_path / "student.pt", weights_only=False)
     assert second["step"] > first["step"] > 0
     assert "aaf_years" in json.dumps(second["history"]) or "utkface_years" in json.dumps(second["history"])
+
+
+def test_the_stem_and_the_first_stage_learn_more_slowly_than_the_rest(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install -e '.[train]'")
+    timm = pytest.importorskip("timm", reason="training needs timm: pip install -e '.[train]'")
+    from training.first_stages.network import Deeper, Upper, Whole, parted
+    from training.first_stages.train import Lesson, Trainer
+    from training.first_stages.whole import slowed
+
+    parts = timm.create_model("edgenext_x_small")
+    whole = Whole(parts.stem, parts.stages[0], Deeper(parts.stages[1], Upper()))
+    trainer = Trainer(tmp_path / "net.pt", whole, 1e-3, 1)
+    slowed(trainer, 0.25)
+    trainer.used_s = 10.0
+    lesson = Lesson(torch.tensor([30.0, 40.0]), torch.tensor([0.1, 0.9]), torch.ones(2), torch.zeros(2, 96))
+    trainer.one_step(np.full((2, 64, 64, 3), 128, np.float32), lesson)
+    rates = {id(p): group["lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert len(rates) == len(list(trainer.net.parameters()))
+    ours, early = trainer.net.deeper.upper.out.weight, trainer.net.stem[0].weight
+    assert rates[id(early)] == pytest.approx(0.25 * rates[id(ours)])
+    assert rates[id(ours)] > 0
+    trained, upper = parted(trainer.net.state_dict())
+    assert {"stem.0.weight", "stages.0.blocks.0.conv_dw.weight", "stages.1.downsample.0.weight"} <= set(trained)
+    assert set(upper) == set(Upper().state_dict())
+
+
+def test_one_deviation_covers_two_thirds_of_the_errors_whatever_is_seen() -> None:
+    torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install -e '.[train]'")
+    from training.first_stages.convert import covering
+
+    rng = np.random.default_rng(0)
+    hidden = torch.from_numpy(rng.normal(size=(6000, 4)).astype(np.float32))
+    real = torch.exp(1.5 + 0.5 * hidden[:, 0])  # what the row as trained knows nothing of
+    error = (torch.from_numpy(rng.normal(size=6000).astype(np.float32)) * real).abs()
+    weight, bias = covering(hidden, error, torch.zeros(4), torch.tensor(0.0))
+    covered = (error <= torch.exp(0.5 * (hidden @ weight + bias))).float()
+    for part in (hidden[:, 0] < -0.7, hidden[:, 0].abs() < 0.7, hidden[:, 0] > 0.7):
+        assert covered[part].mean() == pytest.approx(0.68, abs=0.05)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # optimizers load it, and behind it Triton, which crashes once TensorFlow is loaded
 from torch import nn
 
 

@@ -3,8 +3,9 @@
     python -m training.first_stages.convert --faces DIR --teacher teacher.onnx --weights student.pt \
         --out models/agender-ssrnet.tflite
 
-The gender's temperature and the scale of the age's deviation are fitted by likelihood to faces of scenes and albums
-that neither train nor judge, and folded into the last layer: the run time needs to know nothing of them.
+The gender's temperature is fitted by likelihood to faces of scenes and albums that neither train nor judge, and what
+says the age's deviation to these and to the calibration parts of All-Age-Faces and UTKFace, so that one deviation
+covers 68 % at every age. Both are folded into the last layer: the run time needs to know nothing of them.
 """
 
 from __future__ import annotations
@@ -22,40 +23,56 @@ from training.estimator.network import years as years_of
 from training.first_stages.crops import plain
 from training.first_stages.faces import Faces, load
 from training.first_stages.network import Upper, first_stages_model, full_model, parted
-from training.first_stages.train import First, opened
+from training.first_stages.train import First, heard, opened
 
 STRANGERS = ("wild", "adience")
+COVERED, NEAR, STEPS = 0.6827, 0.01, 3000
+SMALLEST = 0.5  # years: labels are whole ones
 
 
 def calibrated(state: dict[str, Tensor], faces: Faces, first: First) -> dict[str, Tensor]:
-    """Return the weights with both numbers folded in; prints them. `faces`: of the calibration part, strangers only."""
-    stage, upper = parted(state)
+    """Return the weights with the temperature and the deviation's row folded in. `faces`: of the calibration part."""
+    _, upper = parted(state)
     net = Upper()
     net.load_state_dict(upper)
     maps = np.stack([first(plain(faces, index)) for index in range(len(faces.path))])
     with torch.no_grad():
-        outputs, _ = net.eval()(torch.from_numpy(maps))
-    said, logit = years_of(outputs).numpy(), outputs["gender"][:, 0]
-    temperature = fit_temperature(logit.sigmoid().double().numpy(), faces.gender == "female")
-    low, high = faces.years.T
-    error = np.maximum(np.maximum(low - said, said - high), 0)
-    spread = (0.5 * outputs["log_variance"][:, 0]).exp().numpy()
-    # Ages in groups have no error of their own within the group: only years seen by eye tell how wide it must be.
-    exact = (low == high) & ~np.isnan(low)
-    scale = float(np.sqrt(np.mean((error[exact] / spread[exact]) ** 2)))
-    print(f"{len(said)} strangers: temperature {temperature:.3f}, standard deviation times {scale:.3f}")
+        outputs, hidden = heard(net.eval(), maps), net.hidden_layer(net.grid(torch.from_numpy(maps)))
+    far = np.isin(faces.collection, STRANGERS)
+    temperature = fit_temperature(outputs["gender"][far, 0].sigmoid().double().numpy(), faces.gender[far] == "female")
+    # Ages in groups have no error of their own within the group: only single years tell how wide it must be.
+    exact = torch.from_numpy(faces.years[:, 0] == faces.years[:, 1])
+    error = (years_of(outputs) - torch.from_numpy(faces.years[:, 0])).abs()
+    row = covering(hidden[exact], error[exact], upper["out.weight"][21], upper["out.bias"][21])
+    print(f"temperature {temperature:.3f} by {int(far.sum())} strangers, deviation by {int(exact.sum())} faces")
     folded = {name: value.clone() for name, value in state.items()}
-    last = "upper.out" if stage else "out"
+    last = next(name for name in state if name.endswith("out.weight")).removesuffix(".weight")
     folded[f"{last}.weight"][22] /= temperature
     folded[f"{last}.bias"][22] /= temperature
-    folded[f"{last}.bias"][21] += 2 * float(np.log(scale))
+    folded[f"{last}.weight"][21], folded[f"{last}.bias"][21] = row
     return folded
 
 
-def strangers(faces: Faces) -> Faces:
+def covering(hidden: Tensor, error: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the row (32,) and bias of the logarithm of the variance with which one deviation covers 68.3 % of errors.
+
+    Quantile regression (Koenker and Bassett, 1978) of the error's logarithm on the hidden layer, near the trained row.
+    """
+    mean, deviation = hidden.mean(0), hidden.std(0) + 1e-4
+    x = torch.cat([(hidden - mean) / deviation, torch.ones(len(hidden), 1)], 1).double()
+    left = (2 * error.clamp(min=SMALLEST).log() - hidden @ weight - bias).double()
+    more = torch.zeros(x.shape[1], dtype=torch.float64)
+    for step in range(STEPS):
+        below = (left < x @ more).double()
+        pull = x.T @ (COVERED - below) / len(x) - NEAR * more * (torch.arange(len(more)) < len(more) - 1)
+        more += pull * (1 - step / STEPS)
+    slope = (more[:-1] / deviation).float()
+    return weight + slope, bias + more[-1].float() - slope @ mean
+
+
+def calibrating(faces: Faces) -> Faces:
     """Return the faces that calibrate."""
-    chosen = (faces.part == "calibration") & np.isin(faces.collection, STRANGERS)
-    chosen &= np.isin(faces.gender, ("female", "male")) & ~np.isnan(faces.years[:, 0])
+    chosen = (faces.part == "calibration") & np.isin(faces.gender, ("female", "male")) & ~np.isnan(faces.years[:, 0])
     fields = {name: getattr(faces, name)[chosen] for name in faces.__dataclass_fields__}
     return Faces(**fields)
 
@@ -69,7 +86,7 @@ def main() -> None:
     args = parser.parse_args()
     state = torch.load(args.weights, weights_only=False, map_location="cpu")["average"]
     first = opened(first_stages_model(args.teacher, parted(state)[0]))
-    data = full_model(args.teacher, calibrated(state, strangers(load(args.faces)), first))
+    data = full_model(args.teacher, calibrated(state, calibrating(load(args.faces)), first))
     args.out.write_bytes(data)
     print(f"{args.out}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
 

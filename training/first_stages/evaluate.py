@@ -58,13 +58,14 @@ def say(model: bytes, faces: Faces, places: NDArray[np.intp]) -> Said:
     deviation = np.mean([(0.5 * each["log_variance"][:, 0]).exp().numpy() for each in named], 0)
     p_female = np.mean([each["gender"][:, 0].sigmoid().numpy() for each in named], 0)
     low, high = faces.years[places].T
-    decade = np.floor(low / 10) * 10
+    # A group of ages, as Adience has them, lies in no decade, and inside it nobody is said to be too old or too young.
+    decade = np.where(low == high, np.floor(low / 10) * 10, np.nan)
     return Said(
         years,
         deviation,
         p_female,
         np.maximum(np.maximum(low - years, years - high), 0),
-        years - (low + high) / 2,
+        np.maximum(years - high, 0) - np.maximum(low - years, 0),
         (p_female >= 0.5) == (faces.gender[places] == "female"),
         np.maximum(np.maximum(decade - years, years - decade - 10), 0),
     )
@@ -75,10 +76,11 @@ def row(title: str, said: Said) -> str:
     aged = said.where(~np.isnan(said.error))
     if len(aged) < max(5, len(said) // 10):
         return f"| {title} | {len(said)} | - | - | - | - | - | {100 * said.right.mean():.1f} % |"
+    exact = aged.where(~np.isnan(aged.off_decade))
+    decades = f"{exact.off_decade.mean():.1f} | {100 * (exact.off_decade == 0).mean():.0f} %" if len(exact) else "- | -"
     return (
-        f"| {title} | {len(said)} | {aged.error.mean():.1f} | {aged.bias.mean():+.1f} | {aged.off_decade.mean():.1f} | "
-        f"{100 * (aged.off_decade == 0).mean():.0f} % | {100 * (aged.error <= aged.deviation).mean():.0f} % | "
-        f"{100 * said.right.mean():.1f} % |"
+        f"| {title} | {len(said)} | {aged.error.mean():.1f} | {aged.bias.mean():+.1f} | {decades} | "
+        f"{100 * (aged.error <= aged.deviation).mean():.0f} % | {100 * said.right.mean():.1f} % |"
     )
 
 
@@ -96,10 +98,14 @@ def tables(model: bytes, faces: Faces) -> Iterator[str]:
     yield from (row(name, each) for name, each in said.items())
     places = np.concatenate([at[name] for name in STRANGERS])
     strangers = Said(*(np.concatenate([getattr(said[n], f) for n in STRANGERS]) for f in Said.__dataclass_fields__))
-    low = faces.years[places, 0]
+    low, exact = faces.years[places, 0], faces.years[places, 0] == faces.years[places, 1]
     yield from ("", *head("strangers of"))
     for first, last in BANDS:
-        yield row(f"{first} to {last}", strangers.where((low >= first) & (low < last + 1)))
+        yield row(f"{first} to {last}", strangers.where(exact & (low >= first) & (low < last + 1)))
+    yield from ("", *head("strangers said to be"))
+    for first, last in BANDS:
+        among = (strangers.years >= first) & (strangers.years < last + 1)
+        yield row(f"{first} to {last}", strangers.where(exact & among))
     female = faces.gender[places] == "female"
     yield from ("", *head("strangers"))
     old, child = low >= 60, (low >= 3) & (low < 13)

@@ -67,13 +67,19 @@ class Upper(nn.Module):
         self.hidden, self.bn = nn.Linear(9 * CHANNELS, HIDDEN), nn.BatchNorm1d(HIDDEN, momentum=0.02)
         self.out, self.fd = nn.Linear(HIDDEN, 23), nn.Linear(9 * CHANNELS, 96)
 
-    def forward(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def grid(self, x: Tensor) -> Tensor:
+        """Return what was seen (n, 900), by channel and then by place of nine."""
         x = self.down(self.norm(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         for block in self.blocks:
             x = block(x)
-        grid = F.avg_pool2d(self.last(x).permute(0, 3, 1, 2), 2).flatten(1)
-        values = self.out(F.gelu(self.bn(self.hidden(self.drop(grid))))).float()
-        return named(values), self.fd(grid).float()
+        return F.avg_pool2d(self.last(x).permute(0, 3, 1, 2), 2).flatten(1)
+
+    def hidden_layer(self, grid: Tensor) -> Tensor:
+        return F.gelu(self.bn(self.hidden(self.drop(grid))))
+
+    def forward(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        grid = self.grid(x)
+        return named(self.out(self.hidden_layer(grid)).float()), self.fd(grid).float()
 
 
 def named(values: Tensor) -> dict[str, Tensor]:
@@ -183,44 +189,61 @@ class Deeper(nn.Module):
         return seen
 
 
-def second_stage(teacher: Path) -> nn.Module:
-    """Return the recognition network's second stage, trainable."""
+class Whole(nn.Module):
+    """All of it, to be trained together: takes crops (n, 64, 64, 3), B, G, R, 0 to 255."""
+
+    def __init__(self, stem: nn.Module, first: nn.Module, deeper: Deeper) -> None:
+        super().__init__()
+        self.stem, self.first, self.deeper = stem, first, deeper
+
+    def forward(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        rgb = x.permute(0, 3, 1, 2).flip(1) / 127.5 - 1
+        grown = F.interpolate(rgb, size=(GROWN_PX, GROWN_PX), mode="bilinear")
+        seen: tuple[dict[str, Tensor], Tensor] = self.deeper(self.first(self.stem(grown)).permute(0, 2, 3, 1))
+        return seen
+
+
+def part_of_teacher(teacher: Path, name: str) -> nn.Module:
+    """Return a part of the recognition network, trainable: stem, stages.0 or stages.1."""
     import timm
 
-    stage: nn.Module = timm.create_model("edgenext_x_small").stages[1]
-    weights, state = Weights(teacher), stage.state_dict()
-    for name in state:
-        layer, _, kind = name.rpartition(".")
-        if layer.rpartition(".")[2] in ("fc1", "fc2", "qkv", "proj") and kind == "weight":
-            value = weights.dense(f"stages.1.{layer}")[0].T
-        else:
-            value = weights[f"stages.1.{name}"]
-        state[name] = torch.from_numpy(np.ascontiguousarray(value))
-    stage.load_state_dict(state)
-    return stage
+    part: nn.Module = timm.create_model("edgenext_x_small").get_submodule(name)
+    weights, state = Weights(teacher), part.state_dict()
+    for key in state:
+        layer, _, kind = key.rpartition(".")
+        value = weights.dense(f"{name}.{layer}")[0].T if _is_dense(layer, kind) else weights[f"{name}.{key}"]
+        state[key] = torch.from_numpy(np.ascontiguousarray(value))
+    part.load_state_dict(state)
+    return part
+
+
+def _is_dense(layer: str, kind: str) -> bool:
+    return layer.rpartition(".")[2] in ("fc1", "fc2", "qkv", "proj") and kind == "weight"
 
 
 def parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the weights of the second stage, none where it was not trained, and those behind it."""
+    """Return trained weights of the recognition network's parts by their names in it, none where only the student's
+    own layers were trained, and those of the student's own layers."""
     if "out.weight" in state:
         return {}, state
     parts: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
+    places = {"stem": "stem", "first": "stages.0", "stage": "stages.1"}
     for name, value in state.items():
-        where, _, rest = name.partition(".")
-        parts[where == "upper"][rest] = value
+        where, _, rest = name.removeprefix("deeper.").partition(".")
+        parts[where == "upper"][rest if where == "upper" else f"{places[where]}.{rest}"] = value
     return parts
 
 
-def walk(teacher: Path, stage: dict[str, Tensor]) -> FullWalk:
-    """Return what builds Keras layers, with a trained second stage in place of the recognition network's."""
+def walk(teacher: Path, trained: dict[str, Tensor]) -> FullWalk:
+    """Return what builds Keras layers, with what was trained in place of the recognition network's weights."""
     weights = Weights(teacher)
-    for name, value in stage.items():
+    for name, value in trained.items():
         layer, _, kind = name.rpartition(".")
         number = value.float().numpy()
-        if layer.rpartition(".")[2] in ("fc1", "fc2", "qkv", "proj") and kind == "weight":
-            weights.put_dense(f"stages.1.{layer}", number.T)
+        if _is_dense(layer, kind):
+            weights.put_dense(layer, number.T)
         else:
-            weights.put(f"stages.1.{name}", number)
+            weights.put(name, number)
     return FullWalk(weights)
 
 
@@ -236,13 +259,13 @@ def first_stage_model(teacher: Path) -> bytes:
     return _tflite(lambda face: {"map": walk(teacher, {}).first_stage(face)})
 
 
-def first_stages_model(teacher: Path, stage: dict[str, Tensor] | None = None) -> bytes:
+def first_stages_model(teacher: Path, trained: dict[str, Tensor] | None = None) -> bytes:
     """Return the first two stages alone as TFLite, as they will run: crop in, map (12, 12, 64) out."""
-    return _tflite(lambda face: {"map": walk(teacher, stage or {}).first_stages(face)})
+    return _tflite(lambda face: {"map": walk(teacher, trained or {}).first_stages(face)})
 
 
 def full_model(teacher: Path, state: dict[str, Tensor]) -> bytes:
     """Return the whole net as TFLite: crop in, 23 numbers out in the order of OUTPUTS."""
-    stage, upper = parted(state)
-    layers, numbers = walk(teacher, stage), {name: value.float().numpy() for name, value in upper.items()}
+    trained, upper = parted(state)
+    layers, numbers = walk(teacher, trained), {name: value.float().numpy() for name, value in upper.items()}
     return _tflite(lambda face: {"values": layers.upper(layers.first_stages(face), numbers)})

@@ -38,7 +38,7 @@ from training.first_stages.network import (
     Upper,
     first_stage_model,
     first_stages_model,
-    second_stage,
+    part_of_teacher,
     started,
 )
 from training.first_stages.targets import shares, targets, usable
@@ -143,8 +143,9 @@ class Trainer:
         save(self.path, state | {"history": self.history})
 
     def one_step(self, maps: Floats, lesson: Lesson) -> tuple[float, ...]:
+        rate = self.rate * cosine(self.used_s / (60 * self.minutes), warmup=0.01, floor=0.01)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * cosine(self.used_s / (60 * self.minutes), warmup=0.01, floor=0.01)
+            group["lr"] = group.get("factor", 1.0) * rate
         with torch.autocast(self.device, torch.bfloat16):
             outputs, features = self.net(torch.from_numpy(maps).to(self.device))
         loss, parts = loss_of({name: value.float() for name, value in outputs.items()}, features, lesson)
@@ -200,8 +201,8 @@ def judge_of(faces: Faces, first: First) -> Callable[[nn.Module], dict[str, floa
         net.eval()
         row = {}
         for name, places in chosen.items():
-            outputs, _ = net(torch.from_numpy(maps[name]).to(next(net.parameters()).device))
-            said, p = years_of(outputs).cpu().numpy(), outputs["gender"][:, 0].cpu().numpy()
+            outputs = heard(net, maps[name])
+            said, p = years_of(outputs).numpy(), outputs["gender"][:, 0].numpy()
             low, high = faces.years[places].T
             error = np.maximum(np.maximum(low - said, said - high), 0)
             if not np.isnan(error).all():
@@ -210,6 +211,13 @@ def judge_of(faces: Faces, first: First) -> Callable[[nn.Module], dict[str, floa
         return row
 
     return judge
+
+
+def heard(net: nn.Module, maps: Floats) -> dict[str, Tensor]:
+    """Return what a net says of many maps, a batch at a time."""
+    device = next(net.parameters()).device
+    parts = [net(torch.from_numpy(maps[at : at + BATCH]).to(device))[0] for at in range(0, len(maps), BATCH)]
+    return {name: torch.cat([part[name].float().cpu() for part in parts]) for name in parts[0]}
 
 
 def made_up(count: int) -> Faces:
@@ -279,7 +287,7 @@ def begun(teacher: Path, out: Path) -> tuple[nn.Module, First]:
     """Return the second stage with the student's own layers behind it, and what makes the first stage's maps."""
     upper = Upper()
     upper.load_state_dict(torch.load(out / "student.pt", weights_only=False, map_location="cpu")["average"])
-    return Deeper(second_stage(teacher), upper), opened(first_stage_model(teacher))
+    return Deeper(part_of_teacher(teacher, "stages.1"), upper), opened(first_stage_model(teacher))
 
 
 def _smoke_first(crop: Picture) -> Floats:
