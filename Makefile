@@ -97,8 +97,8 @@ $(VENV)/.fuzz: $(VENV)/.dev
 fuzz: $(VENV)/.fuzz ## configuration, commands and manifest against mutated bytes, each for MINUTES=
 	$(BIN)/python -m proofs.fuzz --minutes $(MINUTES)
 
-bench-peers: $(VENV)/.dev ## side by side with the published demos (edge-agender models add res10, ssrnet first)
-	$(BIN)/python -m benchmarks.peers
+bench-peers: $(VENV)/.dev ## side by side with others (edge-agender models add res10, ssrnet first; MODELS= FIELD= KERAS=)
+	$(BIN)/python -m benchmarks.peers $(if $(MODELS),--models $(MODELS)) $(if $(FIELD),--field $(FIELD)) $(if $(KERAS),--keras $(KERAS))
 
 train: $(VENV)/.dev ## reproduce the detector: DATA=archives YUNET=onnx SCRFD=onnx OUT=folder; needs torch, tensorflow, onnx, onnxruntime
 	PATH="$(abspath $(BIN)):$$PATH" training/run $(DATA) $(YUNET) $(SCRFD) $(OUT)

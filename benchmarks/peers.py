@@ -1,12 +1,13 @@
 """Side by side with the field, on the same frames, in one run:
 
     edge-agender models add res10 && edge-agender models add ssrnet      # or --from a folder
-    python -m benchmarks.peers --rounds 40 [--keras FOLDER]
+    python -m benchmarks.peers --rounds 40 [--keras FOLDER] [--models FOLDER] [--field FOLDER]
 
 Rows: the demos' way (res10 in cv2.dnn and the SSR-Net pair in Keras, one predict a face and net; needs TensorFlow and
 the published .h5 files in FOLDER), the same made fast (res10 and the pair in TFLite float32), Haar with that pair, and
 ours with gating off and on. Rows take turns frame by frame, so that a noisy machine disturbs all alike; medians of
-the ratios within a turn are what counts.
+the ratios within a turn are what counts. Below them others' detectors for a picture and estimators for a face, in turn
+too; where they lie says benchmarks.accuracy. What cannot run here says why.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from benchmarks import networks
+from benchmarks.field.rows import OUR_DETECTOR, OUR_ESTIMATOR, Folders
 from edge_agender.capture.sources.demo import DemoSource
 from edge_agender.config.load import load
 from edge_agender.config.settings import DemoConfig, DetectorConfig, GatingConfig, SourceConfig
@@ -143,44 +147,13 @@ def compare(looks: dict[str, Look], shown: list[Frame], rounds: int) -> dict[str
     return taken
 
 
-def detectors(rounds: int) -> float | None:
-    """Return how many times as long res10 takes as ours, one thread each: median of ratios within a round."""
-    (frame,) = frames(4, 1)
-    try:
-        theirs, mine = (configured_detector(DetectorConfig.model_validate({"kind": kind})) for kind in ("res10", "ssd"))
-    except EdgeAgenderError as error:
-        print(f"skipped: detectors: {error}", file=sys.stderr)
-        return None
-    ratios = [
-        timed(lambda f: len(theirs.detect(f)), frame) / timed(lambda f: len(mine.detect(f)), frame)
-        for _ in range(rounds)
-    ]
-    return statistics.median(ratios)
-
-
-def estimators(rounds: int) -> float | None:
-    """Return how many times as long the published pair takes as ours for one face: median of ratios within a round."""
-    crop = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    try:
-        theirs, mine = ModelEstimator(find_model("ssrnet")), ModelEstimator(find_model("agender-ssrnet"))
-    except EdgeAgenderError as error:
-        print(f"skipped: estimators: {error}", file=sys.stderr)
-        return None
-    ratios = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        theirs.estimate([crop])
-        middle = time.perf_counter()
-        mine.estimate([crop])
-        ratios.append((middle - began) / (time.perf_counter() - middle))
-    return statistics.median(ratios)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--faces", type=int, default=4)
     parser.add_argument("--keras", type=Path, help="folder with the published ssrnet_*.h5")
+    parser.add_argument("--models", type=Path, help="folder with yunet_n.onnx, yunet_s.onnx, scrfd_2.5g_kps.onnx")
+    parser.add_argument("--field", type=Path, help="what python -m benchmarks.field.convert has made")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -193,20 +166,23 @@ def main() -> None:
             "mean_ms": round(1e3 * statistics.fmean(seconds), 3),
             "times_ours": round(statistics.median(ratios), 2),
         }
-    result["res10_to_ssd"] = detectors(options.rounds)
-    result["published_pair_to_ours"] = estimators(5 * options.rounds)
+    folders = Folders(options.models, options.field)
+    (frame,) = frames(options.faces, 1)
+    found = networks.detectors(frame, options.rounds, folders)
+    said = networks.estimators(5 * options.rounds, folders)
+    result |= {"detectors": _plain(found), "estimators": _plain(said)}
     if options.json:
         print(json.dumps(result, indent=1))
         return
     print(f"{options.faces} faces, {SIZE[0]}x{SIZE[1]}, one thread, {options.rounds} rounds")
     for name, row in result["rows"].items():
         print(f"{name:20}{row['median_ms']:10.2f} ms a frame{row['times_ours']:8.1f} x ours with gating off")
-    for key, text in (
-        ("res10_to_ssd", "res10 / face-ssd"),
-        ("published_pair_to_ours", "published pair / ours, a face"),
-    ):
-        if result[key] is not None:
-            print(f"{text:30}{result[key]:8.1f} x")
+    print(f"\ndetectors, a picture\n{networks.table(found, OUR_DETECTOR)}")
+    print(f"\nestimators, a face\n{networks.table(said, OUR_ESTIMATOR)}")
+
+
+def _plain(taken: dict[str, networks.Taken]) -> dict[str, Any]:
+    return {name: asdict(each) for name, each in taken.items()}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_agender.commands.evaluate.scoring import (
     MIN_HEIGHTS,
+    OLDEST,
     Judged,
     LabelledBox,
     Scene,
@@ -33,7 +34,7 @@ MAX_AGE = 120
 @dataclass(frozen=True, slots=True)
 class FaceLabel:
     path: str
-    age: float
+    ages: tuple[float, float]
     female: bool
     group: str
 
@@ -50,7 +51,8 @@ def evaluate_faces(
 ) -> dict[str, Any]:
     """Return age and gender figures over the pictures of a CSV: path, age, gender (male or female), perhaps group.
 
-    Each picture shows one labelled person, taken to be the largest face found. Paths are relative to `root`, which is
+    An age is in years, or a group such as 30-39 or 70+: then the error is the distance to the group. Each picture shows
+    one labelled person, taken to be the face that is large and near the middle. Paths are relative to `root`, which is
     the CSV's folder where not given. A picture that cannot be read is counted and left out.
     """
     labels = read_face_labels(labels_path)
@@ -60,13 +62,14 @@ def evaluate_faces(
         if answer is None:
             unreadable += 1
             continue
-        faces = sorted(answer["faces"], key=lambda face: -Box(*face["box"]).area)
-        if not faces:
+        if not answer["faces"]:
             missed += 1
-        elif faces[0]["age"] is None:
+            continue
+        face = _labelled_one(answer)
+        if face["age"] is None:
             silent += 1
         else:
-            people.append(_judged(label, faces[0]))
+            people.append(_judged(label, face))
     shown = len(people) + missed + silent
     report: dict[str, Any] = {"images": shown, "unreadable": unreadable, "no_estimate": silent}
     report["detected"] = round((shown - missed) / max(shown, 1), 4)
@@ -146,10 +149,23 @@ def _predictions(
             progress(number, len(labels))
 
 
+def _labelled_one(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the face of a picture that is large and near its middle: cut pictures show parts of others beside it."""
+    width, height = answer["width"], answer["height"]
+
+    def weight(face: dict[str, Any]) -> float:
+        box = Box(*face["box"])
+        aside: float = math.hypot((box.x1 + box.x2 - width) / 2, (box.y1 + box.y2 - height) / 2) / max(width, 1)
+        return math.sqrt(box.area) / (1 + 2 * aside)
+
+    faces: list[dict[str, Any]] = answer["faces"]
+    return max(faces, key=weight)
+
+
 def _judged(label: FaceLabel, face: dict[str, Any]) -> Judged:
     sd = face["age"].get("sd")
     return Judged(
-        age=label.age,
+        ages=label.ages,
         female=label.female,
         group=label.group,
         years=face["age"]["years"],
@@ -159,14 +175,21 @@ def _judged(label: FaceLabel, face: dict[str, Any]) -> Judged:
 
 
 def _face_label(row: dict[str, str | None], where: str) -> FaceLabel:
-    try:
-        age = float(row["age"] or "")
-    except ValueError:
-        age = math.nan
+    low, high = _ages(row["age"] or "")
     gender = (row["gender"] or "").strip().lower()
-    if not row["path"] or not 0 <= age <= MAX_AGE or gender not in ("male", "female"):
-        raise MediaError(f"{where}: wants a path, an age from 0 to {MAX_AGE}, and male or female")
-    return FaceLabel(row["path"], age, gender == "female", (row.get("group") or "all").strip())
+    if not row["path"] or not 0 <= low <= high <= MAX_AGE or gender not in ("male", "female"):
+        raise MediaError(f"{where}: wants a path, an age from 0 to {MAX_AGE} or a group of ages, and male or female")
+    return FaceLabel(row["path"], (low, high), gender == "female", (row.get("group") or "all").strip())
+
+
+def _ages(text: str) -> tuple[float, float]:
+    """Return the ages that a label allows: 34 alone, 30-39 up to below 40, 70+ up to OLDEST; NaN where it is none."""
+    low, dash, high = text.strip().removesuffix("+").partition("-")
+    try:
+        until = float(high) + 1 if dash else OLDEST if text.strip().endswith("+") else float(low)
+        return float(low), until
+    except ValueError:
+        return math.nan, math.nan
 
 
 def _box_label(entry: Any, where: str) -> BoxLabel:

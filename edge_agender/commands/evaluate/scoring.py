@@ -15,6 +15,8 @@ MIN_IOU = 0.5
 MIN_HEIGHTS = (0.04, 0.08, 0.15)
 AGE_BANDS = ((0, 12), (13, 17), (18, 24), (25, 34), (35, 44), (45, 54), (55, 64), (65, 200))
 CALIBRATION_BINS = 10
+# Where a group such as 70+ ends.
+OLDEST = 96.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,12 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One labelled person beside what was estimated of them; years_sd is NaN where the model gives none."""
+    """One labelled person beside what was estimated of them; years_sd is NaN where the model gives none.
 
-    age: float
+    `ages`: the first and the last age that the label allows, twice the same where it is exact.
+    """
+
+    ages: tuple[float, float]
     female: bool
     group: str
     years: float
@@ -96,17 +101,20 @@ def _area(right: NDArray[np.int_], wrong: NDArray[np.int_], total: int) -> dict[
 
 def summary(people: Sequence[Judged]) -> dict[str, float | None]:
     """Return the errors over some people; None where a figure has no meaning."""
-    age, years, sd, p_female = (
-        np.asarray([getattr(each, name) for each in people], float) for name in ("age", "years", "years_sd", "p_female")
+    low, high = np.asarray([each.ages for each in people], float).T
+    years, sd, p_female = (
+        np.asarray([getattr(each, name) for each in people], float) for name in ("years", "years_sd", "p_female")
     )
     female = np.asarray([each.female for each in people], bool)
-    error = np.abs(years - age)
+    # Of a group of ages: the distance to it, 0 inside.
+    error = np.maximum(np.maximum(low - years, years - high), 0)
     right = (p_female >= 0.5) == female
     return {
         "n": len(people),
         "mae_years": round(float(error.mean()), 3),
-        "bias_years": round(float((years - age).mean()), 3),
+        "bias_years": round(float((years - (low + high) / 2).mean()), 3),
         "within_5": round(float((error <= 5).mean()), 4),
+        "in_group": round(float((error == 0).mean()), 4) if (low < high).all() else None,
         "gender_accuracy": round(float(right.mean()), 4),
         "gender_ece": round(calibration_error(np.maximum(p_female, 1 - p_female), right), 4),
         "within_1_sd": None if np.isnan(sd).any() else round(float((error <= sd).mean()), 4),
@@ -133,8 +141,11 @@ def by(people: Sequence[Judged], key: Callable[[Judged], str]) -> dict[str, dict
 
 
 def band_of(each: Judged) -> str:
-    """Return the age band of somebody's true age."""
-    low, high = next((low, high) for low, high in AGE_BANDS if low <= each.age < high + 1)
+    """Return the age band of somebody's true age, or the group of ages as it is labelled."""
+    age, until = each.ages
+    if age < until:
+        return f"{age:g}+" if until == OLDEST else f"{age:g}-{until - 1:g}"
+    low, high = next((low, high) for low, high in AGE_BANDS if low <= age < high + 1)
     return f"{low}-{high}"
 
 
@@ -143,5 +154,5 @@ def group_of(each: Judged) -> str:
 
 
 def _by_first_number(name: str) -> tuple[int, str]:
-    digits = name.split("-")[0]
+    digits = name.rstrip("+").split("-")[0]
     return (int(digits), "") if digits.isdigit() else (0, name)

@@ -36,9 +36,10 @@ def write_labels(folder, rows, header="path,age,gender,group"):
     return path
 
 
-def test_the_largest_face_is_the_labelled_person(tmp_path):
+def test_the_labelled_person_is_large_and_near_the_middle(tmp_path):
     labels = write_labels(tmp_path, ["set/1.jpg,30,female,a"])
-    faces = [face(70, 0.1), face(32, 0.9, box=(0, 0, 50, 50)), face(5, 0.2, box=(0, 0, 20, 20))]
+    beside = face(70, 0.1, box=(60, 0, 100, 42))
+    faces = [beside, face(32, 0.9, box=(30, 30, 70, 70)), face(5, 0.2, box=(45, 45, 55, 55))]
     report = evaluate_faces(labels, answers({"set/1.jpg": faces}))
     assert (report["mae_years"], report["gender_accuracy"], report["detected"]) == (2.0, 1.0, 1.0)
 
@@ -73,7 +74,7 @@ def test_paths_are_relative_to_the_labels_or_to_the_folder_given(tmp_path):
 
     def predict(path):
         asked.append(path)
-        return {"faces": []}
+        return {"width": 100, "height": 100, "faces": []}
 
     evaluate_faces(labels, predict)
     evaluate_faces(labels, predict, root=tmp_path / "elsewhere")
@@ -94,6 +95,8 @@ def test_progress_is_told(tmp_path):
         (["set/1.jpg,30,male,a", "set/2.jpg,-1,male,a"], "line 3"),
         (["set/1.jpg,nan,male,a"], "line 2"),
         (["set/1.jpg,30,unknown,a"], "male or female"),
+        (["set/1.jpg,39-30,male,a"], "group of ages"),
+        (["set/1.jpg,30-,male,a"], "line 2"),
         ([",30,male,a"], "wants a path"),
         ([], "no labels"),
     ],
@@ -111,6 +114,12 @@ def test_a_missing_column_and_a_foreign_file(tmp_path):
         read_face_labels(tmp_path / "picture.csv")
     with pytest.raises(MediaError, match="No such file"):
         read_face_labels(tmp_path / "none.csv")
+
+
+def test_ages_may_be_groups(tmp_path):
+    rows = [f"set/1.jpg,{age},male,a" for age in ("30-39", "70+", "34", "0-2")]
+    ages = [label.ages for label in read_face_labels(write_labels(tmp_path, rows))]
+    assert ages == [(30, 40), (70, 96), (34, 34), (0, 3)]
 
 
 def test_a_group_is_optional(tmp_path):
@@ -135,21 +144,27 @@ def test_box_labels_that_cannot_be_used(tmp_path, text, says):
         read_box_labels(tmp_path / "labels.json")
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_faces_agree_with_the_judges_own(tmp_path, seed):
+def test_faces_agree_with_the_judges_own(tmp_path, seed, grouped):
     random = np.random.default_rng(seed)
     rows, known = [], {}
     for number in range(200):
         path = f"set/{number}.jpg"
-        rows.append(f"{path},{random.integers(0, 100)},{random.choice(['male', 'female'])},{random.choice(['a', 'b'])}")
+        age = random.choice(["20-29", "30-39", "70+"]) if grouped else random.integers(0, 100)
+        rows.append(f"{path},{age},{random.choice(['male', 'female'])},{random.choice(['a', 'b'])}")
         faces = []
         for _ in range(random.integers(0, 4)):
             x, y, w, h = random.uniform(0, 50, 4)
             faces.append(face(float(random.uniform(0, 90)), float(random.random()), box=(x, y, x + w, y + h)))
         known[path] = faces
     labels = write_labels(tmp_path, rows)
-    expected = reference().score_faces(str(labels), known)
+    judge = reference()
+    judge.SIZES = dict.fromkeys(known, (100, 100))
+    expected = judge.score_faces(str(labels), known)
     report = evaluate_faces(labels, answers(known))
+    if grouped:
+        assert report["in_group"] == pytest.approx(expected["exact"], abs=1.1e-4)
     for name in ("images", "detected", "n", "mae_years", "bias_years", "within_5", "gender_accuracy"):
         assert report[name] == pytest.approx(expected[name], abs=1.1e-3), name
     for part in ("bands", "groups"):

@@ -66,7 +66,7 @@ def test_ignored_and_small_faces_count_neither_way():
 
 
 def person(age=30.0, years=33.0, female=True, p_female=0.8, sd=4.0, group="a"):
-    return Judged(age, female, group, years, sd, p_female)
+    return Judged(age if isinstance(age, tuple) else (age, age), female, group, years, sd, p_female)
 
 
 def test_errors_bias_and_accuracy():
@@ -76,6 +76,15 @@ def test_errors_bias_and_accuracy():
     assert figures["within_5"] == 0.5
     assert figures["gender_accuracy"] == 0.5
     assert figures["within_1_sd"] == 0.5
+
+
+def test_of_a_group_of_ages_the_error_is_the_distance_to_it():
+    figures = summary([person((30, 40), 33), person((30, 40), 42), person((30, 40), 28)])
+    assert figures["mae_years"] == pytest.approx(4 / 3, abs=1e-3)
+    assert figures["in_group"] == pytest.approx(1 / 3, abs=1e-4)
+    assert figures["bias_years"] == pytest.approx(-2 / 3, abs=1e-3)
+    assert summary([person((30, 40), 33), person(30, 33)])["in_group"] is None
+    assert [band_of(person(ages)) for ages in ((30, 40), (70, 96))] == ["30-39", "70+"]
 
 
 def test_without_deviations_their_coverage_has_no_meaning():

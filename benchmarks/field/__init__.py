@@ -1,0 +1,1 @@
+"""Other people's networks, as far as registries and published files have them, behind the project's own protocols."""
