@@ -81,6 +81,11 @@ def bundled_unit() -> Path:
     return _bundled("_edge-agender.service", "systemd/edge-agender.service")
 
 
+def bundled_fleet_unit() -> Path:
+    """Return the unit file of `fleet serve` that ships with the package."""
+    return _bundled("_edge-agender-fleet.service", "deploy/systemd/edge-agender-fleet.service")
+
+
 def reference_text() -> str:
     """Return the commented config.yaml; empty where the package came without it."""
     path = _bundled("_config.yaml", "config.yaml")

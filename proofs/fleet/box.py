@@ -50,7 +50,7 @@ class Box:
         self._state = options.folder / "state.json"
         self._audience = Audience(next(place for place in PLACES if place.name == options.place), options.seed)
         saved = json.loads(self._state.read_text()) if self._state.exists() else {}
-        self.next_s: int = saved.get("next_s", options.start)
+        self.next_s: int = saved.get("next_s", options.start + options.clock_off)
         self._numbers = Counter(saved.get("numbers", {}))
 
     @property
@@ -61,7 +61,7 @@ class Box:
         return self._message("status", status_fields(state), retain=True)
 
     def health(self) -> Message:
-        fields = health_fields(self.last)
+        fields = health_fields(self.last, self._options.clock_off)
         fields.pop("sequence")
         return self._message("health", self._numbered("health", fields))
 
@@ -115,11 +115,11 @@ def status_fields(state: str) -> dict[str, Any]:
     return {"state": state, "source": "ok" if state == "online" else None, "software": "0.1.0"}
 
 
-def health_fields(last: dict[str, int]) -> dict[str, Any]:
+def health_fields(last: dict[str, int], clock_off_s: int = 0) -> dict[str, Any]:
     """What a device that does nothing but send says of itself: the last number of each kind."""
     fields: dict[str, Any] = dict.fromkeys(_HEALTH_COUNTS, 0)
     fields |= dict.fromkeys(_HEALTH_UNKNOWN)
-    times = {"sent": utc_text(time.time()), "uptime_s": 0.0, "fps": 15.0}
+    times = {"sent": utc_text(time.time() + clock_off_s), "uptime_s": 0.0, "fps": 15.0}
     return fields | times | {"sequence": 0, "source": "ok", "alarms": [], "sequences": last}
 
 
@@ -138,6 +138,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--until", type=int, default=0, help="windows of --past-length up to here are sent at once")
     parser.add_argument("--past-length", type=int, default=300)
     parser.add_argument("--every", type=float, default=1.0, help="seconds between windows after that; 0: none")
+    parser.add_argument("--clock-off", type=int, default=0, help="seconds by which its clock is wrong")
     parser.add_argument("--offline", type=float, default=0.0, help="seconds without a network at first")
     return parser.parse_args()
 
@@ -169,7 +170,7 @@ def run(options: argparse.Namespace) -> int:
             if not entered and time.monotonic() >= online_s:
                 stack.enter_context(publisher)
                 entered = True
-            if box.next_s < options.until:
+            if box.next_s < options.until + options.clock_off:
                 box.step(options.past_length)
                 continue
             if entered and time.monotonic() >= health_s:

@@ -1,11 +1,12 @@
 """What collection and pages cost: processor time a message, seconds a page, bytes a year.
 
-`python -m proofs.fleet.load`. PostgreSQL of this machine or of the Debian 13 root; without one, SQLite alone.
+`python -m proofs.fleet.load`; with `--real-time 600`, that alone, for so many seconds (real_time.py). PostgreSQL of
+this machine or of the Debian 13 root; without one, SQLite alone.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import random
 import statistics
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from edge_agender.errors import ConfigError
 from edge_agender.fleet.intake import read
 from edge_agender.fleet.keeping import HOUR_S, keep
 from edge_agender.fleet.publish import SUMS, Rules
@@ -26,15 +28,34 @@ from edge_agender.fleet.rollup import roll_up_all
 from edge_agender.fleet.store import Database, open_database
 from edge_agender.messages.build import utc_text
 from proofs.fleet.people import PLACES, Audience
+from proofs.fleet.real_time import A_SECOND, DEVICES, in_real_time, window
 from proofs.fleet.servers import NotHereError, Postgresql
 
-DEVICES, A_SECOND, BATCH = 10_000, 167, 167
+BATCH = A_SECOND
 SECONDS = 120
 DAY_S = 86400
-VERSIONS = {"software": "0.1.0", "detector": "ssd", "estimator": "agender-ssrnet", "configuration": "simulated"}
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real-time", type=int, metavar="SECONDS")
+    seconds = parser.parse_args().real_time
+    return real_time(seconds) if seconds else as_fast_as_it_goes()
+
+
+def real_time(seconds: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="edge-agender-load-") as name:
+        Path(name).chmod(0o711)
+        try:
+            with Postgresql(Path(name)) as server:
+                print(f"PostgreSQL {server.version}", flush=True)
+                return int(not in_real_time(server, Path(name), seconds))
+        except (NotHereError, ConfigError) as error:
+            print(f"skipped: {error}")
+            return 77
+
+
+def as_fast_as_it_goes() -> int:
     with tempfile.TemporaryDirectory(prefix="edge-agender-load-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -81,13 +102,8 @@ def _cpu_s(server: Postgresql) -> tuple[float, float]:
 
 def _window(device: int, number: int, start_s: int, fields: list[dict[str, Any]]) -> Arrival:
     name = f"box-{device:05d}"
-    payload = {
-        **{"schema": "edge-agender.window", "version": 1, "device": name, "boot_id": f"boot-{device:05d}"},
-        **{"sequence": number, "historical": False, "number": number, "start": utc_text(start_s + 60 * number)},
-        **{"length_s": 60, "versions": VERSIONS},
-        **fields[device % len(fields)],
-    }
-    return Arrival(f"edge-agender/{name}/window", json.dumps(payload).encode(), time.time())
+    payload = window(name, number, start_s, fields[device % len(fields)])
+    return Arrival(f"edge-agender/{name}/window", payload, time.time())
 
 
 def a_day_of_a_thousand(database: Database) -> None:

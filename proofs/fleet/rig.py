@@ -9,15 +9,21 @@ import sqlite3
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_agender.config.token import read_token
+from edge_agender.commands.fleet.target import opened
+from edge_agender.config.token import Token
+from edge_agender.fleet.accounts import put_account
+from edge_agender.fleet.enrolment import enrol
 from edge_agender.fleet.keeping import HOUR_S
 from edge_agender.fleet.rollup import differing_hours
-from edge_agender.fleet.store import open_database
+from edge_agender.fleet.settings import FleetConfig
+from edge_agender.fleet.store import Database, open_database
 from proofs.fleet.people import Place
 
 READY_S = 120.0
@@ -43,9 +49,19 @@ class Rig:
     port: int = field(default_factory=free_port)
     page_port: int = field(default_factory=free_port)
     password: str = "forty-boxes"
+    # Of the devices' own disks; by default in the fleet's folder.
+    devices: Path | None = None
+    # What `fleet serve` says goes there in place of the terminal.
+    log: Path | None = None
+    # Lets a device in at a broker that is not the fleet's own.
+    let_in: Callable[[str, str], None] | None = None
 
     def __post_init__(self) -> None:
+        self.devices = self.devices or self.folder
         self._serve: subprocess.Popen[str] | None = None
+        self._login_made = False
+        # How long the last start took.
+        self.start_s = 0.0
         self._boxes: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, list[str]] = {}
 
@@ -58,9 +74,16 @@ class Rig:
         return self.folder / "fleet.sqlite3"
 
     @property
-    def _options(self) -> list[str]:
+    def _values(self) -> list[str]:
         values = (f"folder={self.folder}", f"own.port={self.port}", f"page.port={self.page_port}", "log_level=warning")
-        return [word for value in (*values, *self.settings) for word in ("--set", value)]
+        return [*values, *self.settings]
+
+    @property
+    def _options(self) -> list[str]:
+        return [word for value in self._values for word in ("--set", value)]
+
+    def _opened(self) -> AbstractContextManager[tuple[FleetConfig, Database]]:
+        return opened(Namespace(config=None, overrides=self._values))
 
     def __enter__(self) -> Rig:
         self.start()
@@ -76,14 +99,37 @@ class Rig:
     # -- the collector
 
     def start(self) -> None:
-        """Make the page's login, and return once the collector listens."""
-        login = [*cli("user", "operator", "--role", "operator", *self._options)]
-        subprocess.run(login, input=self.password + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
-        self._serve = subprocess.Popen([*cli("serve", *self._options)], stdout=subprocess.PIPE, text=True)
+        """Make the page's login, and return once the collector collects."""
+        if not self._login_made:
+            with self._opened() as (_, database):
+                put_account(database, "operator", self.password, "operator", "", time.time())
+            self._login_made = True
+        if (code := self.try_start()) is not None:
+            raise SystemExit(f"fleet serve ended with exit code {code}")
+
+    def try_start(self) -> int | None:
+        """Return None once the collector collects, or its exit code where it did not come so far."""
+        began_s = time.monotonic()
+        self.launch()
+        assert self._serve is not None
         assert self._serve.stdout is not None
-        line = self._serve.stdout.readline()
-        if not line:
-            raise SystemExit(f"fleet serve ended with exit code {self._serve.wait()}")
+        if not self._serve.stdout.readline():
+            return self._serve.wait()
+        self.start_s = time.monotonic() - began_s
+        return None
+
+    def launch(self) -> None:
+        """Start the collector, and do not wait for it."""
+        error = self.log.open("ab") if self.log is not None else None
+        command = cli("serve", *self._options)
+        self._serve = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=error, text=True)
+        if error is not None:
+            error.close()
+
+    @property
+    def ended(self) -> int | None:
+        """The collector's exit code; None while it runs."""
+        return None if self._serve is None else self._serve.poll()
 
     def stop(self) -> None:
         if self._serve is not None:
@@ -96,25 +142,40 @@ class Rig:
     def kill(self) -> None:
         """SIGKILL; its broker goes with it."""
         assert self._serve is not None
+        assert self._serve.stdout is not None
         self._serve.kill()
         self._serve.wait(60)
+        self._serve.stdout.close()
 
     # -- devices
 
-    def start_box(self, place: Place, start_s: int, until_s: int, offline_s: float = 0.0, every_s: float = 1.0) -> None:
-        folder = self.folder / "boxes" / place.name
+    def enrol(self, name: str, site: str = "") -> Token:
+        """As `fleet enrol` does, without the start of another process."""
+        with self._opened() as (config, database):
+            token = enrol(database, config, name, "default", site, None, time.time())
+        if self.let_in is not None:
+            self.let_in(name, token.password)
+        return token
+
+    def start_box(
+        self,
+        place: Place,
+        start_s: int,
+        until_s: int,
+        offline_s: float = 0.0,
+        every_s: float = 1.0,
+        clock_off_s: int = 0,
+    ) -> None:
+        assert self.devices is not None
+        folder = self.devices / "boxes" / place.name
         folder.mkdir(parents=True)
-        made = subprocess.run(
-            cli("enrol", place.name, "--site", place.site, *self._options), capture_output=True, text=True, check=True
-        )
-        token = made.stdout.split("--enrol", 1)[1].split()[0]
-        read = read_token(token)
-        (folder / "password").write_text(read.password)
-        host, _, port = read.hosts[0].rpartition(":")
+        token = self.enrol(place.name, place.site)
+        (folder / "password").write_text(token.password)
+        host, _, port = token.hosts[0].rpartition(":")
         words = {
             **{"name": place.name, "place": place.name, "folder": folder, "port": port},
             **{"host": host, "password-file": folder / "password", "start": start_s, "until": until_s},
-            **{"every": every_s, "offline": offline_s},
+            **{"every": every_s, "offline": offline_s, "clock-off": clock_off_s},
         }
         options = [word for name, value in words.items() for word in (f"--{name}", str(value))]
         self._commands[place.name] = [sys.executable, "-m", "proofs.fleet.box", *options]
@@ -137,7 +198,8 @@ class Rig:
             box.wait(STOP_S)
 
     def progress(self) -> str:
-        sent = sum(1 for path in self.folder.glob("boxes/*/journal") for line in path.open() if '"put"' in line)
+        assert self.devices is not None
+        sent = sum(1 for path in self.devices.glob("boxes/*/journal") for line in path.open() if '"put"' in line)
         with sqlite3.connect(self.store, timeout=30) as database:
             stored = database.execute("SELECT count(*) FROM message").fetchone()[0]
             gaps = database.execute("SELECT coalesce(sum(last - first + 1), 0) FROM gap").fetchone()[0]
@@ -146,7 +208,8 @@ class Rig:
     def settle(self, timeout_s: float = 60.0) -> None:
         """Wait until the collector has taken in everything and made every hour, or until it does no more."""
         until_s = time.monotonic() + timeout_s
-        wanted = len(sent_by(self.folder).put)
+        assert self.devices is not None
+        wanted = len(sent_by(self.devices).put)
         while time.monotonic() < until_s:
             with sqlite3.connect(self.store, timeout=30) as database:
                 stored = database.execute("SELECT count(*) FROM message").fetchone()[0]
@@ -199,7 +262,8 @@ def count(rig: Rig) -> Result:
 
     A message of which a killed device does not know any more whether its outbox had it counts as sent where it came.
     """
-    sent = sent_by(rig.folder)
+    assert rig.devices is not None
+    sent = sent_by(rig.devices)
     database = open_database(f"sqlite:///{rig.store}")
     with database.reading() as transaction:
         rows = transaction.rows("SELECT device, kind, boot_id, sequence FROM message")

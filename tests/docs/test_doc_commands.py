@@ -45,6 +45,7 @@ HERE = {
 SYSTEMD = "tests/real_systemd/checks.py"
 # Runs whole sections of the pages as they stand.
 DOCUMENTED = "tests/real_systemd/documented.py"
+FLEET = "tests/fleet/documented.py"
 # Needs root, apt, systemd, a network, hours or a person -> where it is run, and what shows it there.
 ELSEWHERE = {
     r"sudo apt install (-y )?.*python3-venv": (".ci/run", "python3-venv"),
@@ -66,8 +67,8 @@ ELSEWHERE = {
     r"pip install -e '\.\[train\]'": ("pyproject.toml", "train = ["),
     r"sudo systemctl disable --now mosquitto": ("edge_agender/fleet/mosquitto.py", "class OwnBroker"),
     r"sudo python3 -m venv /opt/edge-agender": (DOCUMENTED, "A virtual environment"),
-    r"edge-agender fleet (user|serve|enrol|revoke) ?.*": ("proofs/fleet/rig.py", "cli("),
-    r"edge-agender fleet (devices|check)": ("tests/fleet/test_deploy.py", '"fleet", "check"'),
+    r"sudo edge-agender fleet .*|edge-agender fleet unit .*": (FLEET, "One server"),
+    r"sudo systemctl enable --now edge-agender-fleet": (FLEET, "One server"),
     r"packaging/lock": ("tests/packaging/test_packaging.py", '"lock"'),
     r"\.venv/bin/python -m pytest .*": ("Makefile", "-m pytest"),
     r"\.venv/bin/python -m docs_tools": ("tests/docs/test_docs.py", "fill"),

@@ -46,6 +46,27 @@ def test_every_service_of_the_compose_file_has_what_it_names() -> None:
     assert (DEPLOY / compose["x-collector"]["build"]["dockerfile"].removeprefix("deploy/")).exists()
 
 
+def test_compose_takes_its_file() -> None:
+    """Where docker is; no engine has to run for that."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if (
+            shutil.which(command[0])
+            and not subprocess.run([*command, "version"], capture_output=True, check=False).returncode
+        ):
+            break
+    else:
+        pytest.skip("needs docker compose")
+    done = subprocess.run(
+        [*command, "-f", DEPLOY / "compose.yaml", "config", "--quiet"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_unit_is_printed_for_who_installs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fleet", "unit"]) == 0
+    assert capsys.readouterr().out == (DEPLOY / "systemd/edge-agender-fleet.service").read_text()
+
+
 def test_the_unit_is_one_for_systemd(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:

@@ -25,6 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
     _add_user(actions)
     _add_export(actions)
+    actions.add_parser("unit", help="print the unit with which systemd runs `fleet serve`")
 
 
 def run(options: Namespace) -> int:

@@ -35,6 +35,13 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def unit(_options: argparse.Namespace) -> int:
+    from edge_agender.device.paths import bundled_fleet_unit
+
+    print(bundled_fleet_unit().read_text(encoding="utf-8"), end="")
+    return 0
+
+
 def enrol(options: argparse.Namespace) -> int:
     with opened(options) as (config, database):
         token = enrol_device(
