@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs_tools import lenses, options, rooms, schemas
+from docs_tools import lenses, options, remote, rooms, schemas
 
 DOCS = Path(__file__).parents[1] / "docs"
 PARTS: dict[str, Callable[[], str]] = {
     "options": options.options_text,
+    "remote": remote.remote_table,
     "faces": lenses.faces_table,
     "reach": lenses.reach_table,
     "heights": lenses.heights_table,

@@ -8,14 +8,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from docs_tools.json_schemas import plain
-from edge_agender.messages.contract import COMMANDS, PAYLOADS
+from edge_agender.messages.commands import COMMANDS
+from edge_agender.messages.contract import PAYLOADS
 
 # Of the contract, not of the software: major for a change, minor for an addition.
 CONTRACT_VERSION = "1.0.0"
 _REF = "#/components/schemas/{model}"
-_RETAINED = {"status", "enabled"}
-_AT_LEAST_ONCE = {"status", "enabled", "viewer", "window", "demographics"}
-_COMMAND_TOPICS = {"content": "content", "enabled-set": "enabled/set", "resend": "resend"}
+_RETAINED = {"status", "enabled", "reported"}
+_AT_LEAST_ONCE = {"status", "enabled", "reported", "viewer", "window", "demographics"}
+_COMMAND_TOPICS = {"content": "content", "enabled-set": "enabled/set", "resend": "resend", "desired": "desired"}
 _PARAMETERS = {
     "prefix": {"description": "mqtt.prefix; may have several levels.", "default": "edge-agender"},
     "device": {"description": "device.name"},

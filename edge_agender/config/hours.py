@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +37,15 @@ def parse_hours(text: str) -> Hours:
     if start_min >= _DAY_MIN or start_min == end_min:
         raise ValueError(f"{text!r}: opening hours must start before 24:00 and last a while; all day is 00:00-24:00")
     return Hours(_days(match["days"]), start_min, (end_min - start_min) % _DAY_MIN or _DAY_MIN)
+
+
+def minutes_of_week(lines: Iterable[str]) -> frozenset[int]:
+    """Return which minutes of a week, from Monday 00:00 on, these opening hours cover; without any, all of them."""
+    spans = [parse_hours(line) for line in lines]
+    week_min = len(_DAYS) * _DAY_MIN
+    starts = [(day * _DAY_MIN + span.start_min, span.length_min) for span in spans for day in span.days]
+    covered = {(start + minute) % week_min for start, length in starts for minute in range(length)}
+    return frozenset(covered if spans else range(week_min))
 
 
 def _minute(text: str) -> int:

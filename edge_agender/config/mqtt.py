@@ -44,6 +44,7 @@ class QosConfig(Section):
     window: Qos = 1
     demographics: Qos = 1
     enabled: Qos = 1
+    reported: Qos = 1
     discovery: Qos = 1
 
 

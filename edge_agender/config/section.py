@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -38,6 +39,15 @@ class Section(BaseModel):
     def empty_is_default(cls, value: object) -> object:
         """A section of which every line is commented out reads as null."""
         return {} if value is None else value
+
+
+def option_names(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Yield the dotted name of every option below a section."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from option_names(field.annotation, f"{path}{name}.")
+        else:
+            yield path + name
 
 
 def is_loopback(host: str) -> bool:

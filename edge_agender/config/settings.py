@@ -34,6 +34,7 @@ from edge_agender.config.section import (
     Timeout,
     Topic,
     TopicLevel,
+    option_names,
 )
 from edge_agender.config.section import is_loopback as is_loopback
 
@@ -239,6 +240,13 @@ class WebConfig(Section):
         return self
 
 
+class FleetRightsConfig(Section):
+    """What whoever runs the broker's fleet may change from afar (config/remote.py says which options, and how far)."""
+
+    remote_config: bool = False
+    locked: tuple[str, ...] = ()
+
+
 class LogConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -261,6 +269,7 @@ class Config(Section):
     mqtt: MqttConfig = MqttConfig()
     outbox: OutboxConfig = OutboxConfig()
     web: WebConfig = WebConfig()
+    fleet: FleetRightsConfig = FleetRightsConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")
@@ -280,4 +289,13 @@ class Config(Section):
                 f"demographics.period_s must be at least {SHORTEST_PERIOD_S}; only the demo's synthetic people "
                 "(source.kind: demo) may have shorter ones"
             )
+        return self
+
+    @model_validator(mode="after")
+    def locks_what_there_is(self) -> Config:
+        # A slip of the keyboard here would leave open what was meant to be locked.
+        known = set(option_names(Config))
+        for name in self.fleet.locked:
+            if name not in known and not any(option.startswith(f"{name}.") for option in known):
+                raise ValueError(f"fleet.locked: no option or section is called so: {name[:80]!r}")
         return self

@@ -49,7 +49,7 @@ SAVE_CONTENT_S = 2.0
 SAVE_WAIT_S = 1.0
 # These are reloaded while running; what else changed is a restart of the process, which systemd does in a second.
 RELOADABLE = {"source", "detector", "estimator", "gating", "tracking", "audience", "window", "privacy", "schedule"}
-RELOADABLE |= {"demographics", "models", "publish", "log"}
+RELOADABLE |= {"demographics", "models", "publish", "fleet", "log"}
 # Those of them that the networks and what is made of their boxes depend on.
 NETWORKS = {"detector", "estimator", "gating", "tracking", "models"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 import time
@@ -14,7 +13,9 @@ from types import FrameType
 import cv2
 
 from edge_agender.config.settings import Config
+from edge_agender.daemon.changes import Changes, opened
 from edge_agender.daemon.engine import Engine
+from edge_agender.daemon.remote import Remote
 from edge_agender.daemon.status import StatusFeed
 from edge_agender.delivery.inbox import Inbox
 from edge_agender.delivery.sinks import open_sink
@@ -23,22 +24,18 @@ from edge_agender.device.memory import Area, evict_library_pages, library_areas,
 from edge_agender.device.paths import has_home, state_folder
 from edge_agender.device.state import StateFolder
 from edge_agender.device.systemd import Notifier, credential
-from edge_agender.errors import EdgeAgenderError, StateError
+from edge_agender.errors import StateError
 from edge_agender.inference import tflite
 from edge_agender.messages.sender import sender_of
 from edge_agender.web import serve
 from edge_agender.web.snapshot import LiveState
-
-log = logging.getLogger(__name__)
-
-REFUSED = "the configuration file is refused: run edge-agender check"
 
 
 class Service:
     """The daemon. `run` returns when told to stop, and raises what it cannot heal."""
 
     def __init__(self, config: Config, reload: Callable[[], Config], *, sink: str, until_end: bool) -> None:
-        self._config = config
+        self._local = config
         self._reload = reload
         self._sink_kind = sink
         self._until_end = until_end
@@ -53,29 +50,33 @@ class Service:
         """
         limit_malloc_arenas()
         harden_process()
-        _limit_threads(self._config)
+        _limit_threads(self._local)
         # Now, while there is one thread and nothing is being loaded; with the largest library, which comes late.
         tflite.preload()
         self._libraries = library_areas()
         with ExitStack() as stack:
             self._catch_signals(stack)
             notifier = stack.enter_context(Notifier.from_environment())
-            sender = sender_of(self._config)
+            sender = sender_of(self._local)
             folder = StateFolder(self._state_folder())
             stack.enter_context(folder.locked())
             # First, so that the broker is being reached while the camera starts and the models load.
             inbox = Inbox()
-            sink = stack.enter_context(open_sink(self._sink_kind, self._config, sender, inbox))
+            sink = stack.enter_context(open_sink(self._sink_kind, self._local, sender, inbox))
             patient = self._sink_kind == "mqtt" and not self._until_end
-            engine = stack.enter_context(
-                Engine(self._config, sink, sender, folder, inbox, until_end=self._until_end, patient=patient)
-            )
+
+            def open_engine(config: Config) -> Engine:
+                return Engine(config, sink, sender, folder, inbox, until_end=self._until_end, patient=patient)
+
+            remote = Remote(folder, sender, self._local)
+            engine = stack.enter_context(opened(remote, self._local, open_engine))
             live = LiveState()
             stack.callback(live.close)
-            stack.enter_context(serve(self._config.web, live, credential("web-password")))
-            self._settle()
-            notifier.ready(f"watching {self._config.source.kind}")
-            ended = self._work(engine, notifier, StatusFeed(live, engine, sink, sender))
+            stack.enter_context(serve(self._local.web, live, credential("web-password")))
+            self._settle(engine.config)
+            notifier.ready(f"watching {engine.config.source.kind}")
+            changes = Changes(engine, remote, inbox, sink, self._settle)
+            ended = self._work(engine, notifier, StatusFeed(live, engine, sink, sender), changes)
             notifier.stopping()
             return engine.summary() if ended else None
 
@@ -83,12 +84,12 @@ class Service:
         """Return where state is kept; None for a try-out, which must not change what the service goes on with."""
         if self._sink_kind == "stdout":
             return None
-        folder = self._config.outbox.path or state_folder()
+        folder = self._local.outbox.path or state_folder()
         if not has_home(folder):
             raise StateError("this user has no home directory to keep messages in: set outbox.path")
         return folder
 
-    def _work(self, engine: Engine, notifier: Notifier, feed: StatusFeed) -> bool:
+    def _work(self, engine: Engine, notifier: Notifier, feed: StatusFeed, changes: Changes) -> bool:
         """Work until stopped; return whether the source came to its end before."""
         while not self._stop.is_set() and engine.step():
             feed.update(time.monotonic())
@@ -96,34 +97,18 @@ class Service:
                 notifier.fresh_frame(time.monotonic())
             if self._reload_wanted.is_set():
                 self._reload_wanted.clear()
-                self._take_over(engine, notifier)
+                notifier.reloading()
+                changes.reload(self._reload)
+                notifier.ready(f"watching {engine.config.source.kind}")
+            changes.turn(time.monotonic())
         if self._stop.is_set():
             return False
         engine.finish()
         return True
 
-    def _take_over(self, engine: Engine, notifier: Notifier) -> None:
-        notifier.reloading()
-        try:
-            config = self._reload()
-            changed = engine.reconfigure(config)
-        except Exception as error:  # whatever it is: the old configuration is a good one
-            log.debug("reload", exc_info=True)
-            known = isinstance(error, EdgeAgenderError)
-            for line in (str(error) if known else f"{type(error).__name__}: {error}").splitlines():
-                log.error("the new configuration is refused, the old one stays: %s", line)
-            engine.alarm(REFUSED)
-        else:
-            self._config = config
-            engine.alarm(REFUSED, on=False)
-            if changed:
-                _limit_threads(config)
-                self._settle()
-            log.info("the new configuration is in force" if changed else "the configuration has not changed")
-        notifier.ready(f"watching {self._config.source.kind}")
-
-    def _settle(self) -> None:
-        """Give back what opening took and working does not need."""
+    def _settle(self, config: Config) -> None:
+        """Have a configuration's threads in force, and give back what opening took and working does not need."""
+        _limit_threads(config)
         trim_heap()
         evict_library_pages(self._libraries)
 

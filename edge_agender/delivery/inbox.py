@@ -28,6 +28,8 @@ Command: TypeAlias = bool | Content | Announce  # enabled or not; what the sign 
 MOST_WAITING = 32
 # A camera takes a second to open: whoever switches faster than this is obeyed with the last word only.
 SWITCH_EVERY_S = 1.0
+# To take a configuration over may mean to open networks anew.
+DESIRED_EVERY_S = 5.0
 # Each command may bring back some hundred messages.
 RESEND_EVERY_S = 5.0
 
@@ -61,6 +63,8 @@ class Inbox:
         self._waiting: queue.Queue[Command] = queue.Queue(MOST_WAITING)
         # Apart from the rest, and the latest wins: no flood of content may drown an order to switch off.
         self._enabled: deque[bool] = deque(maxlen=1)
+        self._desired: deque[bytes] = deque(maxlen=1)
+        self._configured_s = float("-inf")
         self._once = Once(log)
 
     def enabled(self, topic: str, payload: bytes) -> None:
@@ -71,6 +75,18 @@ class Inbox:
 
     def content(self, topic: str, payload: bytes) -> None:
         self._take(topic, payload, parse_content)
+
+    def desired(self, _topic: str, payload: bytes) -> None:
+        """What is wrong with it is reported, not warned of here: the latest waits as it came."""
+        self._desired.append(payload)
+
+    def take_desired(self) -> bytes | None:
+        """Return the latest configuration from afar that has come, one in DESIRED_EVERY_S; None where none is due."""
+        now_s = self._clock()
+        if not self._desired or now_s - self._configured_s < DESIRED_EVERY_S:
+            return None
+        self._configured_s = now_s
+        return self._desired.popleft()
 
     def birth(self, topic: str, payload: bytes) -> None:
         if payload == BIRTH:

@@ -16,6 +16,7 @@ from edge_agender.device.health import SourceState
 from edge_agender.messages.build import status_message
 from edge_agender.messages.contract import State
 from edge_agender.messages.discovery import birth_topic
+from edge_agender.messages.inbound import MAX_DESIRED_BYTES
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
 
@@ -56,6 +57,9 @@ class MqttSink:
         self._publisher.subscribe(sender.topic("content"), inbox.content)
         if config.outbox.keep_sent_days:
             self._publisher.subscribe(sender.topic("resend"), Resends(self._outbox.send_again).take)
+        if config.fleet.remote_config:
+            # A little more than is read, so that what is too large is reported.
+            self._publisher.subscribe(sender.topic("desired"), inbox.desired, MAX_DESIRED_BYTES + 1024)
         if config.home_assistant.enabled:
             self._publisher.subscribe(birth_topic(config.home_assistant.prefix), inbox.birth)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -33,6 +34,9 @@ from edge_agender.messages.contract import (
     FacePayload,
     FramePayload,
     HealthPayload,
+    OptionValue,
+    RemoteState,
+    ReportedPayload,
     State,
     StatusPayload,
     VersionsPayload,
@@ -126,6 +130,38 @@ def enabled_message(sender: Sender, switch: SwitchState) -> Message:
         "reason": switch.reason,
     }
     return sender.message("enabled", payload, retain=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is said of the configuration from afar; fields as in `ReportedPayload`, times in UTC seconds."""
+
+    utc_s: float
+    state: RemoteState
+    desired_revision: int | None
+    applied_revision: int
+    applied_utc_s: float | None
+    digest: str
+    reasons: Sequence[str]
+    effective: Mapping[str, OptionValue]
+
+
+def reported_message(sender: Sender, report: Report) -> Message:
+    payload: ReportedPayload = {
+        "schema": "edge-agender.reported",
+        "version": 1,
+        "device": sender.device,
+        "boot_id": sender.boot_id,
+        "sent": utc_text(report.utc_s),
+        "state": report.state,
+        "desired_revision": report.desired_revision,
+        "applied_revision": report.applied_revision,
+        "applied": None if report.applied_utc_s is None else utc_text(report.applied_utc_s),
+        "digest": report.digest,
+        "reasons": list(report.reasons),
+        "effective": dict(report.effective),
+    }
+    return sender.message("reported", payload, retain=True)
 
 
 def viewer_message(sender: Sender, viewer: Viewer, sequence: int) -> Message:

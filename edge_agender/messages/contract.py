@@ -15,6 +15,7 @@ from edge_agender.device.health import SourceState
 from edge_agender.device.switch import Reason
 
 State = Literal["online", "stopped", "offline"]
+RemoteState = Literal["applied", "refused", "local", "off"]
 
 Device = Annotated[str, Field(description="The configured name; also the second level of the topic.")]
 BootId = Annotated[str, Field(description="Random, new with each start of the process.", min_length=8)]
@@ -167,6 +168,42 @@ class EnabledPayload(TypedDict):
     reason: Annotated[
         Reason,
         Field(description="What closed the camera; 'on' while measuring; 'state': the last setting cannot be read."),
+    ]
+
+
+OptionValue = bool | int | float | str | list[int] | list[str] | None
+Revision = Annotated[int, Field(ge=0, description="Rises with each configuration from afar; 0: none.")]
+
+
+class ReportedPayload(TypedDict):
+    """What became of the configuration from afar (`desired`). Retained; where `fleet.remote_config` is, or was, on."""
+
+    schema: Literal["edge-agender.reported"]
+    version: Literal[1]
+    device: Device
+    boot_id: BootId
+    sent: Utc
+    state: Annotated[
+        RemoteState,
+        Field(
+            description="'applied': what was desired last is in force; 'refused': it is not, see `reasons`; what was "
+            "in force stays; 'local': the device's own file alone; 'off': the device takes none."
+        ),
+    ]
+    desired_revision: Annotated[Revision | None, Field(description="Of what came last; null where it had none.")]
+    applied_revision: Annotated[Revision, Field(description="Of what is in force; 0: the device's own file alone.")]
+    applied: Annotated[Utc | None, Field(description="Since when; null where that is the device's own file.")]
+    digest: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9a-f]{12}$",
+            description="Start of the SHA-256 of the configuration from afar in force, as JSON with sorted keys.",
+        ),
+    ]
+    reasons: Annotated[list[str], Field(description="Why what was desired last is not in force; empty where it is.")]
+    effective: Annotated[
+        dict[str, OptionValue],
+        Field(description="Options in force, by name: those that can be set from afar, and no others."),
     ]
 
 
@@ -328,33 +365,13 @@ class DemographicsPayload(TypedDict):
     versions: VersionsPayload
 
 
-class ContentCommand(TypedDict):
-    """What the sign shows now, told by the player."""
-
-    id: Annotated[str | None, Field(min_length=1, max_length=64, description="Null: nothing that counts.")]
-    until: NotRequired[Annotated[Utc | None, Field(description="When it ends, if known; else until the next message.")]]
-
-
-class EnabledCommand(TypedDict):
-    """The remote switch. The plain words on and off are understood too."""
-
-    enabled: bool
-
-
-class ResendCommand(TypedDict("ResendCommand", {"from": Count, "to": Count})):
-    """Send these once more, as far as they are kept (`outbox.keep_sent_days`): the collector has not got them."""
-
-    kind: Annotated[str, Field(min_length=1, max_length=32, description="Such as window or demographics.")]
-    boot_id: BootId
-
-
 PAYLOADS: dict[str, type] = {
     "frame": FramePayload,
     "status": StatusPayload,
     "health": HealthPayload,
     "enabled": EnabledPayload,
+    "reported": ReportedPayload,
     "viewer": ViewerPayload,
     "window": WindowPayload,
     "demographics": DemographicsPayload,
 }
-COMMANDS: dict[str, type] = {"content": ContentCommand, "enabled-set": EnabledCommand, "resend": ResendCommand}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from edge_agender.audience.measures import Content
+from edge_agender.common import strict_json
 
 # A command is a short word or object: more than this is none.
 MAX_BYTES = 512
 MAX_ID_LENGTH = 64
+# Of a configuration: each option that can be set from afar, four times.
+MAX_DESIRED_BYTES, MAX_REVISION = 6144, 2**53 - 1
 
 _WORDS = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 
@@ -24,6 +28,14 @@ class Resend:
     boot_id: str
     first: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A configuration from afar, sections and options as in config.yaml. Revision 0: none, the local file alone."""
+
+    revision: int
+    configuration: Mapping[str, Any]
 
 
 def parse_enabled(payload: bytes) -> bool:
@@ -60,6 +72,26 @@ def parse_resend(payload: bytes) -> Resend:
         if len(numbers) == 2 and 0 <= numbers[0] <= numbers[1] < 2**63:
             return Resend(kind, boot_id, *numbers)
     raise ValueError("resend: write kind, boot_id, and from and to, sequence numbers in rising order")
+
+
+def parse_desired(payload: bytes) -> Desired:
+    """Read .../desired: {"revision": 7, "configuration": {"privacy": {"level": "aggregate"}}}; empty takes it back."""
+    if not payload:
+        return Desired(0, {})
+    if len(payload) > MAX_DESIRED_BYTES:
+        raise ValueError(f"desired: {len(payload)} bytes: at most {MAX_DESIRED_BYTES} are read")
+    try:
+        data = strict_json.parse(payload)
+    except ValueError as error:
+        raise ValueError(f"desired: not JSON: {error}") from None
+    if not isinstance(data, dict) or data.keys() != {"revision", "configuration"}:
+        raise ValueError("desired: write revision and configuration, and nothing else")
+    revision, configuration = data["revision"], data["configuration"]
+    if type(revision) is not int or not 1 <= revision <= MAX_REVISION:
+        raise ValueError(f"desired: revision must be a whole number from 1 to {MAX_REVISION}")
+    if not isinstance(configuration, dict):
+        raise ValueError("desired: configuration must have sections such as privacy")
+    return Desired(revision, configuration)
 
 
 def _utc_s(value: Any) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Message:
     """One message, ready to be sent.
 
-    `kind` is what it is about (frame, status, health, viewer, window, enabled, discovery), not a topic.
+    `kind` is what it is about (frame, status, health, viewer, window, enabled, reported, discovery), not a topic.
     `durable` says that it must survive a restart of this process: the outbox keeps it on disk until acknowledged.
     """
 

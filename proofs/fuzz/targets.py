@@ -12,16 +12,19 @@ import yaml
 
 from edge_agender.audience.measures import Content
 from edge_agender.config.load import apply_overrides, parse_yaml, validate
+from edge_agender.config.remote import with_remote
 from edge_agender.config.settings import Config
 from edge_agender.delivery.inbox import MOST_WAITING, Announce, Inbox
 from edge_agender.errors import ConfigError, ModelError
 from edge_agender.inference.catalogue import parse_manifest
+from edge_agender.messages.inbound import parse_desired
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     b"on",
     b"OFF",
     b'{"enabled": true}',
+    b'{"revision": 7, "configuration": {"privacy": {"level": "aggregate"}, "window": {"length_s": 300}}}',
     b'{"enabled": false, "by": "guard"}',
     b'{"id": "spring-sale", "until": "2026-01-31T12:00:00Z"}',
     b'{"id": null}',
@@ -62,6 +65,10 @@ def commands(data: bytes) -> None:
         inbox.enabled("d/enabled/set", payload)
         inbox.content("d/content", payload)
         inbox.birth("homeassistant/status", payload)
+        with contextlib.suppress(ValueError):
+            desired = parse_desired(payload)
+            with contextlib.suppress(ConfigError):
+                with_remote(Config(), desired.configuration)
     left = inbox.drain()
     assert len(left) <= MOST_WAITING + 1
     for order in left:

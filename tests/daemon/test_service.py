@@ -13,7 +13,10 @@ import paho.mqtt.publish as publish
 import pytest
 
 from edge_agender.config.load import load
+from edge_agender.daemon.changes import Changes
+from edge_agender.daemon.remote import Remote
 from edge_agender.daemon.service import Service
+from edge_agender.device.state import StateFolder
 from tests.support.broker import Broker, Ear, free_port, needs_mosquitto, running, wait_until
 from tests.support.daemon import daemon, payloads, refused, states, wait_quiet
 
@@ -143,6 +146,8 @@ def test_people_seen_from_above_are_nobody(broker: Broker, tmp_path: Path, video
 def test_a_reload_gives_opencv_its_new_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
     monkeypatch.setattr(cv2, "setNumThreads", given.append)
-    service = Service(load(None, []), lambda: load(None, ["detector.threads=2"]), sink="stdout", until_end=False)
-    service._take_over(Mock(), Mock())
+    service = Service(load(None, []), Mock(), sink="stdout", until_end=False)
+    remote = Remote(StateFolder(None), Mock(), load(None, []))
+    changes = Changes(Mock(), remote, Mock(), Mock(), service._settle)
+    changes.reload(lambda: load(None, ["detector.threads=2"]))
     assert given == [2]

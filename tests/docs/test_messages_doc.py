@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from edge_agender.config.remote import check_without_device
 from edge_agender.config.settings import Config
 from edge_agender.messages.contract import PAYLOADS
-from edge_agender.messages.inbound import Resend, parse_content, parse_resend
+from edge_agender.messages.inbound import Resend, parse_content, parse_desired, parse_resend
 from tests.support.message_check import check
 from tests.support.paths import ROOT
 
@@ -41,9 +42,11 @@ def test_the_samples_are_consistent() -> None:
 
 
 def test_the_sample_command_is_understood() -> None:
-    content, resend = [json.dumps(sample).encode() for sample in SAMPLES if "schema" not in sample]
+    content, resend, desired = [json.dumps(sample).encode() for sample in SAMPLES if "schema" not in sample]
     assert parse_content(content).id == "spring-sale"
     assert parse_resend(resend) == Resend("window", "9d0dc6166d012353", 40, 44)
+    assert parse_desired(desired).revision == 8
+    check_without_device(parse_desired(desired).configuration)
 
 
 OPTIONS = {

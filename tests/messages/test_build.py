@@ -76,11 +76,22 @@ def frame(*estimates: Estimate | None, level: str = "frame") -> Message:
     return messages.frame_message(SENDER, released)
 
 
+REPORT = messages.Report(
+    utc_s=NOON_S,
+    state="refused",
+    desired_revision=8,
+    applied_revision=7,
+    applied_utc_s=NOON_S - 3600,
+    digest="5be01c7ad1f2",
+    reasons=["privacy.level: viewer is looser than the device's own file allows: one of frame, aggregate"],
+    effective={"privacy.level": "frame", "audience.age_bands": [18, 35], "detector.model": None, "window.length_s": 60},
+)
 EVERY = {
     "frame": frame(Estimate(30.0, 4.0, 0.9), Estimate(9.0, float("nan"), 0.5), None),
     "status": messages.status_message(SENDER, "online"),
     "health": messages.health_message(SENDER, HealthSample(NOON_S, 60.0, fps=14.96, alarms=("disk full",)), 3),
     "enabled": messages.enabled_message(SENDER, SwitchState(True, False, "hours")),
+    "reported": messages.reported_message(SENDER, REPORT),
     "viewer": messages.viewer_message(SENDER, Viewer(NOON_S, 4.04, 2.0, 1, SOMEBODY, "mid", (SHARE,)), 0),
     "window": messages.window_message(SENDER, WINDOW, 1, VERSIONS),
     "demographics": messages.demographics_message(SENDER, PERIOD, 2, VERSIONS),
@@ -107,7 +118,7 @@ def test_what_must_not_be_lost_is_durable_and_can_be_marked_late(kind: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "retained"), [("status", True), ("enabled", True), ("frame", False), ("window", False)]
+    ("kind", "retained"), [("status", True), ("enabled", True), ("reported", True), ("frame", False), ("window", False)]
 )
 def test_states_are_retained_and_events_are_not(kind: str, retained: bool) -> None:
     assert EVERY[kind].retain is retained

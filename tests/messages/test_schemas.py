@@ -16,7 +16,8 @@ from docs_tools.json_schemas import json_schemas
 from docs_tools.schemas import asyncapi_text
 from edge_agender.config.settings import QosConfig
 from edge_agender.messages import schemas
-from edge_agender.messages.contract import COMMANDS, PAYLOADS
+from edge_agender.messages.commands import COMMANDS
+from edge_agender.messages.contract import PAYLOADS
 from tests.messages.test_build import EVERY
 from tests.support.paths import ROOT
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from edge_agender.daemon.service import REFUSED
+from edge_agender.daemon.changes import REFUSED
 from tests.support.broker import Ear, wait_until
 from tests.support.message_check import check
 

@@ -20,7 +20,7 @@ def run(options: Namespace) -> int:
     from edge_agender.vision.assembly import build_pipeline
 
     build_pipeline(config)
-    from edge_agender.commands.check.findings import source_problem, warnings_of
+    from edge_agender.commands.check.findings import remote_note, source_problem, warnings_of
 
     if problem := source_problem(config.source):
         raise MediaError(problem)
@@ -38,4 +38,6 @@ def run(options: Namespace) -> int:
     brokers = ", ".join(each.address for each in config.mqtt.brokers)
     print(f"ok: {config_path(options) or 'built-in defaults'}: source {config.source.kind}, detector "
           f"{config.detector.kind}, broker {brokers}")  # fmt: skip
+    if config.fleet.remote_config:
+        print(remote_note(config))
     return 0

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edge_agender.config.remote import settable
 from edge_agender.config.settings import Config, SourceConfig
 from edge_agender.device.installation import visible
 from edge_agender.errors import EdgeAgenderError
@@ -38,6 +39,15 @@ def warnings_of(config: Config) -> Iterator[str]:
     for option, path in named.items():
         if path is not None and visible(path.parent) and not path.is_file():
             yield f"{option}: {path}: no such file"
+
+
+def remote_note(config: Config) -> str:
+    """Return what the fleet may do to a device of this configuration."""
+    locked = f", save {', '.join(config.fleet.locked)}" if config.fleet.locked else ""
+    return (
+        f"remote configuration is on: the fleet may set {len(settable(config.fleet.locked))} options{locked}; none of "
+        "them beyond what this file lets out of people (fleet.remote_config, fleet.locked; docs/fleet.md lists them)"
+    )
 
 
 def _open(source: SourceConfig) -> None:

@@ -15,7 +15,7 @@ ADULT_YEARS = 18
 
 def concerns(facts: Facts) -> list[Words]:
     """Return one text a concern; an option that is as careful as it can be gives none."""
-    return [*_transport(facts), *_detail(facts), *_page(facts), *_switches(facts), *_models(facts)]
+    return [*_transport(facts), *_detail(facts), *_page(facts), *_fleet(facts), *_switches(facts), *_models(facts)]
 
 
 def _transport(facts: Facts) -> Iterator[Words]:
@@ -76,6 +76,15 @@ def _page(facts: Facts) -> Iterator[Words]:
         yield say(
             "The aim view shows, at every privacy level, live where faces stand in the picture (boxes, no "
             "picture). Set `web.aim: false` once the camera is aimed."
+        )
+
+
+def _fleet(facts: Facts) -> Iterator[Words]:
+    if facts.config.fleet.remote_config:
+        yield say(
+            "Whoever runs the fleet may set options **from afar** (`fleet.remote_config`). What bears on privacy can "
+            "become stricter than the device's own configuration that way, never looser; where the camera looks, to "
+            "whom messages go and how it is switched off cannot be set. `fleet.locked` takes more out of reach."
         )
 
 

@@ -143,6 +143,8 @@ def _kinds(config: Config) -> Iterator[Kind]:
     yield _kind(config, "health", f"every {config.publish.health_s:g} seconds")
     yield _kind(config, "status", "when the service starts, stops or is lost", retained=True)
     yield _kind(config, "enabled", "when measuring is switched on or off", retained=True)
+    if config.fleet.remote_config:
+        yield _kind(config, "reported", "when the fleet sets options from afar", retained=True)
     if config.home_assistant.enabled:
         topic = f"{config.home_assistant.prefix}/device/.../config"
         yield Kind("discovery", topic, "at the start", config.mqtt.qos.discovery, False, True, False)

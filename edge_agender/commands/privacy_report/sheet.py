@@ -275,6 +275,12 @@ def _not_processed() -> Section:
     )
 
 
+def _from_afar(facts: Facts) -> list[tuple[str, str, str]]:
+    if not facts.config.fleet.remote_config:
+        return []
+    return [("what the fleet has set from afar", "disk: `remote.json`", "until taken back")]
+
+
 def _kept(facts: Facts) -> Section:
     config = facts.config
     limits = say(
@@ -302,6 +308,7 @@ def _kept(facts: Facts) -> Section:
                 ),
             ),
             ("the remote switch: on or off", "disk: `enabled.json`", "until set again"),
+            *_from_afar(facts),
             (
                 "the log: states and troubles, no contents of messages",
                 say("the system's journal, level {level}", level=config.log.level),

@@ -14,6 +14,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="ask nothing: flags, else what is configured, else defaults")
     parser.add_argument("--name", metavar="WORD", help="device name, such as lobby")
     parser.add_argument("--enrol", metavar="TOKEN", help="what `fleet enrol` printed, or a file with it")
+    parser.add_argument(
+        "--no-remote-config", action="store_true", help="with --enrol: the fleet may set no options from afar"
+    )
     add_broker_flags(parser)
     add_source_flag(parser)
     parser.add_argument("--privacy", metavar="LEVEL", help="aggregate, frame or viewer")

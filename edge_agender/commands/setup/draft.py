@@ -116,8 +116,11 @@ def with_password(draft: Draft, text: str) -> Draft:
     return replace(draft.with_options({"mqtt.password_file": None}), password=text)
 
 
-def with_enrolment(draft: Draft, token: Token) -> Draft:
-    """Name, broker, user and authority as a fleet says; the password goes to the unit's credential."""
+def with_enrolment(draft: Draft, token: Token, remote_config: bool = True) -> Draft:
+    """Name, broker, user and authority as a fleet says; the password goes to the unit's credential.
+
+    The fleet may set options from afar, save where `remote_config` or the file that is there says no.
+    """
     several = len(token.hosts) > 1
     draft = draft.with_options({"mqtt.hosts": [], "mqtt.port": None, "mqtt.tls": None})
     tls = {"enabled": True} | ({"ca_file": str(CA_FILE)} if token.ca else {}) if token.tls else None
@@ -130,6 +133,7 @@ def with_enrolment(draft: Draft, token: Token) -> Draft:
                 **{"prefix": token.prefix, "protocol": token.protocol, "tls": tls},
                 **{"username": token.name, "password_file": None},
             },
+            "fleet": {"remote_config": remote_config, **(draft.data.get("fleet") or {})},
         }
     )
     if token.ca is None:

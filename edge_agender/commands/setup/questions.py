@@ -56,7 +56,7 @@ ABOUT_THE_CAMERA = (
 def from_flags(draft: Draft, options: Namespace) -> Draft:
     """Return the Draft with what the flags say; raise the error of a flag that cannot be used."""
     if options.enrol is not None:
-        draft = drafts.with_enrolment(draft, read_token(options.enrol))
+        draft = drafts.with_enrolment(draft, read_token(options.enrol), not options.no_remote_config)
     for question in (*ABOUT_THE_DEVICE, *ABOUT_THE_BROKER, *ABOUT_THE_CAMERA):
         if (given := given_by_flag(question.flag, options)) is not None:
             draft = question.take(draft, given)

@@ -70,3 +70,13 @@ def test_check_says_that_it_connected_and_what_the_broker_takes(
         assert main(["check", "--config", "/dev/null", "--broker", *arguments]) == 0
     said = capsys.readouterr().out
     assert f"ok: broker 127.0.0.1:{broker.port}: connected, MQTT 5, without TLS, without a user name; it takes" in said
+
+
+def test_check_says_where_a_fleet_may_set_options_from_afar(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["check", "--config", "/dev/null", "--set", "source.kind=demo"]
+    assert main(arguments) == 0
+    assert "remote configuration" not in capsys.readouterr().out
+    assert main([*arguments, "--set", "fleet={remote_config: true, locked: [schedule]}"]) == 0
+    said = capsys.readouterr().out
+    assert "remote configuration is on" in said
+    assert "save schedule" in said

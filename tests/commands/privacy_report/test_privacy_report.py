@@ -163,6 +163,8 @@ def test_the_notice_says_what_the_level_sends(tmp_path: Path) -> None:
         ("schedule.off_pin=17", "a switch at GPIO line `17`", "no switch at the device"),
         ("schedule.off_file=null", "There is no switch at the device", "the file `/etc"),
         ("schedule.hours=['mon-fri 08:00-20:00']", "mon-fri 08:00-20:00", "around the clock"),
+        ("fleet.remote_config=true", "may set options **from afar**", "no such words"),
+        ("fleet.remote_config=true", "`remote.json`", "no such words"),
         ("window.length_s=10", "Windows of `10` seconds", "every 60 seconds |\n| health"),
         ("audience.age_bands=[18, 40]", "`0-17, 18-39, 40+, unknown`", "`0-12"),
         ("source.kind=demo", "watches no camera", "the Raspberry Pi's camera"),

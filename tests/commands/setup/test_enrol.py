@@ -18,8 +18,8 @@ def token(**changes: object) -> Token:
     return Token.model_validate(fields | {"protocol": "3.1.1"} | changes)
 
 
-def set_up(tmp_path: Path, word: str) -> int:
-    return main(["setup", "--yes", "--no-start", "--root", str(tmp_path), "--source", "demo", "--enrol", word])
+def set_up(tmp_path: Path, word: str, *flags: str) -> int:
+    return main(["setup", "--yes", "--no-start", "--root", str(tmp_path), "--source", "demo", "--enrol", word, *flags])
 
 
 def test_one_word_sets_a_device_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,3 +50,15 @@ def test_what_is_no_token_is_refused(tmp_path: Path, word: str, capsys: pytest.C
     assert set_up(tmp_path, word) == 77
     assert "fleet enrol" in capsys.readouterr().err
     assert not (tmp_path / "etc").exists()
+
+
+def test_the_fleet_may_set_options_from_afar_save_where_the_installer_says_no(tmp_path: Path) -> None:
+    file = Path("etc/edge-agender/config.yaml")
+    for name, flags in {"yes": (), "no": ("--no-remote-config",)}.items():
+        set_up(tmp_path / name, token().text(), *flags)
+        assert load(tmp_path / name / file).fleet.remote_config is (name == "yes")
+    (tmp_path / "file" / file).parent.mkdir(parents=True)
+    (tmp_path / "file" / file).write_text("fleet: {remote_config: false, locked: [schedule]}\n")
+    set_up(tmp_path / "file", token().text())
+    assert load(tmp_path / "file" / file).fleet.remote_config is False, "the file said no"
+    assert load(tmp_path / "file" / file).fleet.locked == ("schedule",)
