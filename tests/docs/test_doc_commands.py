@@ -64,6 +64,12 @@ ELSEWHERE = {
     r"edge-agender preview /dev/video0 --i-am-in-view": ("tests/commands/preview/test_rules.py", "in_view=True"),
     r"edge-agender models add res10": ("tests/commands/models/test_install.py", "add_model"),
     r"edge-agender models add ssrnet --from ~/downloads": ("tests/commands/models/test_keras.py", "def test"),
+    r"edge-agender models (add my-ssrnet --from \S+|info my-ssrnet)": ("tests/training/test_recipe.py", "add_model"),
+    r"edge-agender evaluate faces labels.csv --estimator my-ssrnet": (
+        "tests/training/test_recipe.py",
+        "ModelEstimator",
+    ),
+    r"sudo edge-agender setup --estimator my-ssrnet": ("tests/commands/setup/test_estimator.py", '"--estimator"'),
     r"pip install -e '\.\[train\]'": ("pyproject.toml", "train = ["),
     r"sudo systemctl disable --now mosquitto": ("edge_agender/fleet/mosquitto.py", "class OwnBroker"),
     r"sudo python3 -m venv /opt/edge-agender": (DOCUMENTED, "A virtual environment"),

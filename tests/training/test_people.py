@@ -10,8 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agender.capture.sources.demo import load_sheet
+from edge_agender.commands.evaluate.scoring import Judged
 from training.estimator import patches
 from training.estimator.data import load
+from training.estimator.describe import UNSTATED, card, terms_of
 from training.estimator.people import read_people, years_of
 
 
@@ -36,6 +39,21 @@ def fairface(folder: Path, train: int = 6, val: int = 3) -> Path:
             row = {"file": f"{name}/{number}.jpg", "age": ages[number % 4], "gender": sex, "race": "Black"}
             rows.append(row | {"service_test": "True"})
         table(folder / f"fairface_label_{name}.csv", rows)
+    return folder
+
+
+def demo_faces(folder: Path, count: int) -> Path:
+    """Write a folder with a table: the demo's synthetic faces, each person twice."""
+    faces = load_sheet()
+    (folder / "mine").mkdir(parents=True)
+    rows = []
+    for number in range(count):
+        face = faces[number % len(faces)]
+        picture = cv2.copyMakeBorder(face.bgr, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=(90, 90, 90))
+        cv2.imwrite(str(folder / "mine" / f"{number}.png"), picture)
+        age, sex = str(round(face.facts.age_years)), face.facts.gender
+        rows.append({"path": f"mine/{number}.png", "age": age, "gender": sex, "person": str(number // 2)})
+    table(folder / "labels.csv", rows)
     return folder
 
 
@@ -104,3 +122,61 @@ def test_patches_are_cut_of_every_picture_even_where_no_face_is_found(
     assert len(held) == 3
     assert held.patches.shape == (3, 112, 112, 3)
     assert held.patches.std() > 5
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, data: Path, out: Path) -> None:
+    monkeypatch.setattr("sys.argv", ["patches", "--data", str(data), "--out", str(out)])
+    patches.main()
+
+
+def test_cutting_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, out, whole = demo_faces(tmp_path / "data", 6), tmp_path / "out.npy", tmp_path / "whole.npy"
+    cut(monkeypatch, data, whole)
+    looked_at: list[int] = []
+    find = patches.largest
+
+    def stops(detector: object, image: np.ndarray) -> object:
+        looked_at.append(1)
+        if len(looked_at) == 4:
+            raise KeyboardInterrupt
+        return find(detector, image)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(patches, "largest", stops)
+    with pytest.raises(KeyboardInterrupt):
+        cut(monkeypatch, data, out)
+    cut(monkeypatch, data, out)
+    assert len(looked_at) == 4 + 3, "three were known, the fourth is looked at again"
+    np.testing.assert_array_equal(np.load(out), np.load(whole))
+
+
+def test_a_picture_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = demo_faces(tmp_path / "data", 3)
+    (data / "mine/1.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit, match=r"mine/1\.png.*: mend it, or take it out"):
+        cut(monkeypatch, data, tmp_path / "out.npy")
+
+
+def test_patches_of_other_labels_and_empty_parts_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, out = demo_faces(tmp_path / "data", 4), tmp_path / "out.npy"
+    cut(monkeypatch, data, out)
+    with pytest.raises(SystemExit, match="is in the part 'calibration': give some hundred pictures"):
+        load(data, out, "calibration")
+    table(data / "more.csv", [{"path": "mine/0.png", "age": "30", "gender": "male"}])
+    with pytest.raises(SystemExit, match="cut for 4 labels"):
+        load(data, out, "training")
+
+
+def test_the_terms_are_those_written_down_or_the_card_says_that_there_are_none(tmp_path: Path) -> None:
+    assert "CC BY 4.0" in terms_of(fairface(tmp_path / "fairface"), ["train", "val"])["val"]
+    data = demo_faces(tmp_path / "mine", 2)
+    assert terms_of(data, ["mine"]) == {"mine": UNSTATED}
+    (data / "terms.csv").write_text("collection,terms\nmine,ours\n")
+    assert terms_of(data, ["mine"]) == {"mine": "ours"}
+    assert "| mine | 2 | 0 | 0 | ours |" in card("x", read_people(data), {"mine": "ours"}, [judged()])
+    (data / "terms.csv").write_text("collection\nmine\n")
+    with pytest.raises(SystemExit, match="columns collection and terms"):
+        terms_of(data, ["mine"])
+
+
+def judged() -> Judged:
+    return Judged((30, 30), True, "mine", 33.0, 4.0, 0.8)

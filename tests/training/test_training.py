@@ -45,6 +45,21 @@ def test_the_estimator_trains_in_its_three_stages_and_resumes(tmp_path: Path) ->
     assert torch.load(tmp_path / "settle.pt", weights_only=False)["step"] > first > 0
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch sees")
+def test_the_estimator_trains_on_a_gpu(tmp_path: Path) -> None:
+    for stage in ("teacher", "student"):
+        estimator.main([stage, "--smoke", "--minutes", "0.03", "--out", str(tmp_path), "--device", "cuda"])
+        saved = torch.load(tmp_path / f"{stage}.pt", weights_only=False)
+        assert {value.device.type for value in saved["model"].values()} == {"cuda"}
+        assert math.isfinite(json.loads((tmp_path / f"{stage}.json").read_text())[-1]["aaf_mae"])
+
+
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="sees no GPU here"):
+        estimator.main(["teacher", "--smoke", "--out", str(tmp_path), "--device", "cuda"])
+
+
 def test_stages_are_decoded_as_the_run_time_does() -> None:
     net = SSRNet().eval()
     with torch.no_grad():

@@ -16,6 +16,13 @@ def show(used_s: float, minutes: float, step: int, words: str) -> None:
     print(f"[{bar}] {used_s / 60:6.1f} min  step {step}  {words}", end=end, flush=True)
 
 
+def show_count(done: int, total: int, words: str, every: int = 500) -> None:
+    """Print how many are done, now and then; on a terminal, over the line before."""
+    if done % every == 0 or done == total:
+        end = "\r" if sys.stdout.isatty() and done < total else "\n"
+        print(f"{done} of {total}, {words}", end=end, flush=True)
+
+
 def plot(history: list[dict[str, Any]], panels: Sequence[Sequence[str]], path: Path) -> None:
     """Draw the figures of each panel over the minutes, side by side."""
     import matplotlib

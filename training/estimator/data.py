@@ -44,12 +44,24 @@ class Faces:
 
 
 def load(data: Path, patches: Path, wanted: Part) -> Faces:
-    """Return the people of one part, with the patches that training.estimator.patches wrote."""
+    """Return the people of one part, with the patches that training.estimator.patches wrote.
+
+    Raises SystemExit, one line, where the patches are of other labels or the part is empty.
+    """
     people = read_people(data)
     chosen = np.array([person.part == wanted for person in people])
     kept = [person for person in people if person.part == wanted]
+    pictures = np.load(patches, mmap_mode="r")
+    if len(pictures) != len(people):
+        raise SystemExit(
+            f"{patches}: cut for {len(pictures)} labels, and {data} has {len(people)} now: remove this file"
+        )
+    if not kept:
+        raise SystemExit(
+            f"{data}: none of the {len(people)} people is in the part {wanted!r}: give some hundred pictures"
+        )
     return Faces(
-        np.load(patches, mmap_mode="r")[chosen],
+        pictures[chosen],
         np.array([min(person.years, MAX_YEARS) for person in kept], np.float32),
         np.array([person.female for person in kept], np.float32),
         np.array([person.collection for person in kept]),

@@ -212,10 +212,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--save-every", type=float, default=120.0, metavar="SECONDS")
     parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint, a new schedule")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--without", help="a collection (first part of the paths) to leave out, to test across them")
     args = parser.parse_args(argv)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(
+            "--device cuda: PyTorch sees no GPU here: install its CUDA build and a driver, or leave it out"
+        )
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -226,6 +231,7 @@ def main(argv: list[str] | None = None) -> None:
         rate=args.rate,
         taught=not args.untaught,
         device=args.device,
+        save_every_s=args.save_every,
     )
     if args.smoke:
         faces, held = made_up(32, 0), made_up(16, 1)

@@ -17,7 +17,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     info.add_argument("name")
     add = actions.add_parser("add", help="install a published model, every file checked by its SHA-256")
     add.add_argument("name")
-    add.add_argument("--from", type=Path, dest="folder", metavar="DIR", help="take the published files from a folder")
+    add.add_argument(
+        "--from",
+        type=Path,
+        dest="folder",
+        metavar="DIR",
+        help="take the files from a folder; its own manifest.yaml counts",
+    )
 
 
 def run(options: Namespace) -> int:

@@ -31,6 +31,7 @@ from edge_agender.vision.detectors.yunet import YunetDetector
 from edge_agender.vision.estimator import ModelEstimator
 
 TIMEOUT_S = 30.0
+MAX_CARD_BYTES = 1 << 20
 Fetch = Callable[[FileSpec], bytes]
 
 
@@ -71,13 +72,17 @@ def add_model(
     user: Path | None = None,
     shipped: Path | None = None,
 ) -> ModelSpec:
-    """Install a published model from its addresses, or from the files in `folder`; return what was installed.
+    """Install a published model from its addresses or from the files in `folder`, or one of the folder's own manifest.
 
     Every file is checked by hash, converted where it must be, and the whole opened once before anything of an older
-    version is replaced. A file whose hash nobody published is taken from `folder` only, and its hash recorded.
+    version is replaced. A file whose hash nobody published is taken from `folder` only, and its hash recorded. Returns
+    what was installed.
     """
     shipped, user = shipped or shipped_folder(), user or user_folder()
-    published = load_manifest(shipped / PUBLISHED)
+    own = load_manifest(folder / MANIFEST) if folder else {}
+    published = own | load_manifest(shipped / PUBLISHED)
+    if name in own and name in load_manifest(shipped / MANIFEST):
+        raise UsageError(f"{name!r} is the name of a model that ships: give yours another one in its manifest")
     if name not in published:
         raise UsageError(f"{name!r} cannot be added; known: {', '.join(sorted(published)) or 'none'}")
     fetch = _from_folder(folder) if folder else download
@@ -112,7 +117,8 @@ def _install(spec: ModelSpec, user: Path, fetch: Fetch) -> ModelSpec:
     before = load_manifest(manifest)
     try:
         networks = tuple(_stage(part, spec, user, fetch, made) for part in spec.networks)
-        installed = spec.model_copy(update={"networks": networks, "sources": (), "folder": user})
+        card = _stage_card(spec, user, made)
+        installed = spec.model_copy(update={"networks": networks, "sources": (), "folder": user, "card": card})
         _try(installed)
         replace_file(manifest, _manifest_text(before | {spec.name: installed}))
     except BaseException:
@@ -132,6 +138,18 @@ def _try(spec: ModelSpec) -> None:
         kinds.get(spec.detection.decode, SsdDetector)(DetectorConfig(), spec)
 
 
+def _stage_card(spec: ModelSpec, user: Path, made: list[Path]) -> str | None:
+    """Copy the card beside the manifest that names it; return the copy's name, None where there is no card."""
+    if spec.card is None:
+        return None
+    try:
+        with opened(spec.folder / spec.card) as file:
+            card = file.read(MAX_CARD_BYTES)
+    except OSError as error:
+        raise ModelError(f"{spec.folder / spec.card}: {error.strerror or error}: the model's card") from None
+    return _put(card, spec.card, user, made).name
+
+
 def _stage(part: NetworkSpec, spec: ModelSpec, user: Path, fetch: Fetch, made: list[Path]) -> NetworkSpec:
     changes: dict[str, FileSpec] = {}
     for role in ("weights", "description"):
@@ -139,13 +157,19 @@ def _stage(part: NetworkSpec, spec: ModelSpec, user: Path, fetch: Fetch, made: l
         if file is None:
             continue
         data = _obtain(file, spec.sources, fetch)
-        digest = hashlib.sha256(data).hexdigest()
-        path = user / f"{Path(file.name).stem[:60]}-{digest[:12]}{Path(file.name).suffix}"
-        if not path.exists():
-            made.append(path)
-        replace_file(path, data)
-        changes[role] = FileSpec(name=path.name, sha256=digest, size_bytes=len(data))
+        path = _put(data, file.name, user, made)
+        changes[role] = FileSpec(name=path.name, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
     return part.model_copy(update=changes)
+
+
+def _put(data: bytes, name: str, user: Path, made: list[Path]) -> Path:
+    """Write a file under its name and hash; what was not there before is noted in `made`."""
+    digest = hashlib.sha256(data).hexdigest()
+    path = user / f"{Path(name).stem[:60]}-{digest[:12]}{Path(name).suffix}"
+    if not path.exists():
+        made.append(path)
+    replace_file(path, data)
+    return path
 
 
 def _obtain(file: FileSpec, sources: tuple[SourceFile, ...], fetch: Fetch) -> bytes:
@@ -183,7 +207,8 @@ def _remove(paths: list[Path], user: Path) -> None:
 
 
 def _files(specs: dict[str, ModelSpec]) -> set[str]:
-    return {file.name for spec in specs.values() for part in spec.networks for file in part.files}
+    cards = {spec.card for spec in specs.values() if spec.card}
+    return cards | {file.name for spec in specs.values() for part in spec.networks for file in part.files}
 
 
 def _manifest_text(specs: dict[str, ModelSpec]) -> bytes:

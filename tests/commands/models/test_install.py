@@ -60,6 +60,29 @@ def test_an_added_model_can_be_opened_and_is_listed(place):
     assert estimator.estimate([np.full((8, 8, 3), 60, np.uint8)])[0].years == 60.0
 
 
+def test_a_model_of_ones_own_comes_with_its_manifest_and_card(place):
+    publish(place)
+    tiny_models.write_manifest(place["shipped"], {"ours": own_entry(place)})
+    tiny_models.write_manifest(place["downloads"], {"mine": own_entry(place), "ours": copy.deepcopy(own_entry(place))})
+    (place["downloads"] / "mine.md").write_text("# Model card: mine\n")
+    add(place, "mine")
+    assert model_info("mine", place["user"], place["shipped"])["card"] == "# Model card: mine\n"
+    (place["downloads"] / "mine.md").write_text("# Model card: mine, again\n")
+    add(place, "mine")
+    assert model_info("mine", place["user"], place["shipped"])["card"] == "# Model card: mine, again\n"
+    assert len([name for name in installed(place) if name.endswith(".md")]) == 1
+    with pytest.raises(UsageError, match="a model that ships"):
+        add(place, "ours")
+    (place["downloads"] / "mine.md").unlink()
+    with pytest.raises(ModelError, match="No such file"):
+        add(place, "mine")
+
+
+def own_entry(place):
+    file = tiny_models.file_entry(place["downloads"], "tiny.tflite", tiny_models.colour_means())
+    return copy.deepcopy(tiny_models.estimator_entry(file, OUTPUTS)) | {"card": "mine.md"}
+
+
 def test_info_holds_the_description_and_the_card(place):
     publish(place)
     data = yaml.safe_load((place["shipped"] / "published.yaml").read_text())
