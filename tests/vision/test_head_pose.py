@@ -47,3 +47,16 @@ def test_a_mirrored_head_looks_the_other_way():
 @pytest.mark.parametrize("points", [[(5.0, 5.0)] * 5, [(float(i), 2.0 * i) for i in range(5)]])
 def test_points_that_make_no_face_have_no_direction(points):
     assert head_pose(points) is None
+
+
+@pytest.mark.parametrize("turn", [-3, 3])
+def test_a_narrow_face_is_turned_far_though_its_nose_says_little(turn):
+    points = [(160 + 0.45 * (x - 160), y) for x, y in seen(yaw=turn)]
+    yaw = head_pose(points).yaw_deg
+    assert abs(yaw) > 33
+    assert yaw * turn > 0
+
+
+def test_a_broad_face_is_not_turned_for_that():
+    points = [(160 + 1.3 * (x - 160), y) for x, y in seen(yaw=5)]
+    assert abs(head_pose(points).yaw_deg) < 10
