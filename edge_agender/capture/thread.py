@@ -79,6 +79,11 @@ class Capture:
         return self._source.problem or (self._watch.problem if self._watch is not None else None)
 
     @property
+    def frozen(self) -> bool:
+        """True where frames come and repeat one picture."""
+        return self._source.problem is None and self._watch is not None and self._watch.problem is not None
+
+    @property
     def dark(self) -> bool:
         """True where the picture has been of one colour for a minute: the lens is covered, or it is dark."""
         return self._watch is not None and self._watch.dark

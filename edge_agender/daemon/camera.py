@@ -57,6 +57,8 @@ class Camera:
         """Return what becomes of the source at `now_s`."""
         if self.capture is None:
             return "missing" if self._missing else "off"
+        if self.capture.frozen:
+            return "frozen"
         last_s = self._opened_s if self._seen_s is None else self._seen_s
         if self.capture.problem is not None and now_s - last_s >= MISSING_AFTER_S:
             return "missing"

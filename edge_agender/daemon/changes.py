@@ -36,9 +36,9 @@ class Changes:
             known = isinstance(error, EdgeAgenderError)
             for line in (str(error) if known else f"{type(error).__name__}: {error}").splitlines():
                 log.error("the new configuration is refused, the old one stays: %s", line)
-            self._engine.alarm(REFUSED)
+            self._engine.alarms.switch(REFUSED, on=True)
         else:
-            self._engine.alarm(REFUSED, on=False)
+            self._engine.alarms.switch(REFUSED, on=False)
             changed = self._engine.config != before
             log.info("the new configuration is in force" if changed else "the configuration has not changed")
 

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from edge_agender.audience.measures import Demographics, FrameView, Window
-from edge_agender.capture.counts import Counts
-from edge_agender.capture.freshness import DARK
 from edge_agender.common.timing import StageTimes
 from edge_agender.config.settings import Config
+from edge_agender.daemon.alarms import Alarms, picture_problems, problems
 from edge_agender.daemon.camera import Camera
-from edge_agender.daemon.health import HealthReporter, picture_problems
+from edge_agender.daemon.engine_status import EngineStatus
+from edge_agender.daemon.health import HealthReporter
+from edge_agender.daemon.reload import NETWORKS, changed_sections
 from edge_agender.daemon.reporter import Reporter
 from edge_agender.daemon.saved import SavedState, identity
 from edge_agender.delivery.inbox import Announce, Inbox
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
-from edge_agender.device.clock import zone_problem
 from edge_agender.device.health import SourceState
 from edge_agender.device.state import StateFolder
-from edge_agender.device.switch import SwitchState
-from edge_agender.errors import ConfigError
 from edge_agender.messages.build import enabled_message
-from edge_agender.messages.contract import VersionsPayload
 from edge_agender.messages.discovery import discovery_message
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
@@ -47,30 +42,6 @@ SAVE_EVERY_S = 15.0
 SAVE_CONTENT_S = 2.0
 # How long a stop waits for the card.
 SAVE_WAIT_S = 1.0
-# These are reloaded while running; what else changed is a restart of the process, which systemd does in a second.
-RELOADABLE = {"source", "detector", "estimator", "gating", "tracking", "audience", "window", "privacy", "schedule"}
-RELOADABLE |= {"demographics", "models", "publish", "fleet", "log"}
-# Those of them that the networks and what is made of their boxes depend on.
-NETWORKS = {"detector", "estimator", "gating", "tracking", "models"}
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatus:
-    """What the engine knows of itself just now, for the status page. `conditions`: sharpness and light by track."""
-
-    config: Config
-    observation: Observation | None
-    view: FrameView | None
-    windows: tuple[Window, ...]
-    periods: tuple[Demographics, ...]
-    versions: VersionsPayload
-    switch: SwitchState | None
-    capturing: bool
-    problem: str | None
-    counts: Counts
-    frames: int
-    latency_s: float | None
-    conditions: Mapping[int, tuple[float, float]]
 
 
 class Engine:
@@ -94,6 +65,7 @@ class Engine:
         self._folder = folder
         self._saved = SavedState(folder, sender, config.source)
         self._source: SourceState = "starting"
+        self.alarms = Alarms()
         self.times = StageTimes()
         self.observation: Observation | None = None
         with ExitStack() as undo:
@@ -163,17 +135,9 @@ class Engine:
         if not self._sink.drain(DRAIN_S):
             log.warning("the broker did not take the last messages within %.0f s", DRAIN_S)
 
-    def alarm(self, text: str, *, on: bool = True) -> None:
-        """Show a trouble in the health messages from now on, or no longer."""
-        self.health.alarm(text, on=on)
-
     def summary(self) -> str:
         """Return in one line what was seen since the start."""
-        totals = self.reporter.totals
-        return (
-            f"{self.pipeline.work.frames} frames, {totals.windows} windows: {totals.opportunities_to_see} passed by, "
-            f"{totals.viewers} viewers, {totals.attention_s:.1f} s of attention, at most {totals.peak_count} at once"
-        )
+        return f"{self.pipeline.work.frames} frames, {self.reporter.totals.sentence()}"
 
     def status(self, *, aiming: bool) -> EngineStatus:
         """Return what is known just now. While somebody aims the camera, each face's sharpness and light are judged."""
@@ -187,7 +151,9 @@ class Engine:
             versions=self.reporter.versions,
             switch=self.camera.switch_state,
             capturing=self.camera.capture is not None,
+            source=self._source,
             problem=self.camera.problem,
+            alarms=self.alarms.listed(time.monotonic(), time.time()),
             counts=self.camera.counts,
             frames=self.pipeline.work.frames,
             latency_s=self.health.latest_latency_s,
@@ -200,10 +166,7 @@ class Engine:
         Raises, with the old one at work, what cannot be. Whoever is in view stays the same visitor, save before another
         source.
         """
-        changed = {name for name in Config.model_fields if getattr(config, name) != getattr(self.config, name)}
-        fixed = sorted(changed - RELOADABLE)
-        if fixed:
-            raise ConfigError(f"{', '.join(fixed)}: cannot change while running: systemctl restart edge-agender")
+        changed = changed_sections(self.config, config)
         models = configured_models(config)
         if not changed and models == self._models:
             return False
@@ -238,7 +201,8 @@ class Engine:
         if found is None:
             return
         try:
-            self.reporter.restore(found.audience, time.time())
+            self.alarms.quiet.restore(found.quiet)
+            self.reporter.restore(found.audience, self._saved.utc_s())
         except ValueError as error:
             self._saved.refuse(str(error))
             return
@@ -286,7 +250,7 @@ class Engine:
         state = self.camera.source_state(now_s)
         if state == self._source:
             return
-        if state in ("off", "missing"):
+        if state in ("off", "missing", "frozen"):
             self._put(self.reporter.end_watching(time.time()))
             self.pipeline.reset()
         self._source = state
@@ -296,7 +260,8 @@ class Engine:
         """What is due by the clock: windows, health, and the state on disk."""
         self._publish_windows(self.reporter.windows_due(time.time()), now_s)
         self._put(self._saved.ready(now_s))
-        self.alarm(DARK, on=self.camera.dark)
+        watching, people = self._source == "ok", self.reporter.people > 0
+        self.alarms.note(now_s, time.time(), self._problems(), people=people, watching=watching)
         self._put(
             self.health.due(
                 now_s,
@@ -305,22 +270,22 @@ class Engine:
                 work=self.pipeline.work,
                 counts=self.camera.counts,
                 sink=self._sink,
-                problems=self._problems(),
+                alarms=self.alarms.listed(now_s, time.time()),
             )
         )
         if now_s >= min(self._save_due_s, self._saved.clears_at_s):
             self._throttled = board.slowed_down(board.throttling())
             self._save(now_s)
 
-    def _problems(self) -> list[str]:
-        """Return what is wrong with camera, state and clock just now, a line each."""
-        zone = zone_problem() if self.config.schedule.hours else None
-        seen = self.observation if self.camera.capture is not None else None
-        pictures = picture_problems(seen) if seen else []
-        return [line for line in (self.camera.problem, *self._folder.alarms, zone, *pictures) if line]
+    def _problems(self) -> Iterator[str]:
+        """Yield what is wrong just now, a line each."""
+        yield from problems(self.camera, self._sink, self._folder, self.config.schedule)
+        if self.observation is not None and self.camera.capture is not None:
+            yield from picture_problems(self.observation)
 
     def _save(self, now_s: float) -> None:
         self._save_due_s = now_s + SAVE_EVERY_S
+        self._saved.quiet = self.alarms.quiet.snapshot()
         self._saved.save(self.reporter.snapshot(), self.reporter.content, now_s)
 
     def _publish_windows(self, messages: Iterable[Message], now_s: float) -> None:

@@ -1,25 +1,23 @@
-"""Device health: counters and latencies collected between two health messages, and the alarms in them."""
+"""Device health: counters and latencies collected between two health messages."""
 
 from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from edge_agender.capture.counts import Counts
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.outbox.outbox import OutboxState
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
-from edge_agender.device.health import HealthSample, SourceState
+from edge_agender.device.clock import clock_synchronised
+from edge_agender.device.health import Alarm, HealthSample, SourceState
 from edge_agender.messages.build import health_message
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
-from edge_agender.vision.pipeline import Observation, Work
+from edge_agender.vision.pipeline import Work
 
-# systemd-timesyncd makes this file once the clock was set from the network.
-CLOCK_MARKER = Path("/run/systemd/timesync/synchronized")
 KEEP_LATENCIES = 2048
 
 
@@ -51,7 +49,7 @@ class HealthMeter:
         camera_restarts: int = 0,
         outbox: OutboxState | None,
         link: LinkState | None,
-        alarms: Iterable[str],
+        alarms: tuple[Alarm, ...],
     ) -> HealthSample:
         """Return what happened since the last call and begin anew. `work`, `dropped_frames` are totals so far."""
         seconds = max(now_s - self._last_s, 1e-9)
@@ -81,7 +79,7 @@ class HealthMeter:
             outbox_dropped=sum(outbox.dropped.values()) if outbox else 0,
             outbox_dropped_by=dict(outbox.dropped) if outbox else {},
             last=outbox.last if outbox else {},
-            alarms=(*alarms, *([outbox.alarm] if outbox and outbox.alarm else ())),
+            alarms=alarms,
         )
         self._last_s, self._last_dropped = now_s, dropped_frames
         self._last_work = Work(work.frames, work.searches, work.faces, work.estimates)
@@ -90,14 +88,13 @@ class HealthMeter:
 
 
 class HealthReporter:
-    """Makes the health message every `every_s` seconds. Times are time.monotonic() seconds."""
+    """Makes the health message every `every_s` seconds, the next at `due_s`. Times are time.monotonic() seconds."""
 
     def __init__(self, sender: Sender, every_s: float, now_s: float) -> None:
         self._sender, self.every_s = sender, every_s
         self._meter = HealthMeter(now_s)
-        self._due_s = now_s + every_s
+        self.due_s = now_s + every_s
         self._sequence = 0
-        self._alarms: dict[str, None] = {}
 
     @property
     def latest_latency_s(self) -> float | None:
@@ -106,17 +103,6 @@ class HealthReporter:
     def frame_done(self, latency_s: float) -> None:
         """Note the time from a frame's capture to its message being handed over."""
         self._meter.frame_done(latency_s)
-
-    def alarm(self, text: str, *, on: bool = True) -> None:
-        """Show a trouble from the next message on, or no longer."""
-        if on:
-            self._alarms[text] = None
-        else:
-            self._alarms.pop(text, None)
-
-    def soon(self) -> None:
-        """Have the next message made at once."""
-        self._due_s = float("-inf")
 
     def due(
         self,
@@ -127,12 +113,12 @@ class HealthReporter:
         work: Work,
         counts: Counts,
         sink: Sink,
-        problems: Iterable[str],
+        alarms: tuple[Alarm, ...],
     ) -> Iterator[Message]:
-        """Yield the message where it is due. `problems` are those of camera and state, beside the alarms."""
-        if now_s < self._due_s:
+        """Yield the message where it is due."""
+        if now_s < self.due_s:
             return
-        self._due_s = now_s + self.every_s
+        self.due_s = now_s + self.every_s
         sample = self._meter.sample(
             now_s,
             utc_s,
@@ -142,22 +128,10 @@ class HealthReporter:
             camera_restarts=counts.restarts,
             outbox=sink.outbox(),
             link=sink.link(),
-            alarms=(*self._alarms, *problems),
+            alarms=alarms,
         )
         yield health_message(self._sender, sample, self._sequence)
         self._sequence += 1
-
-
-def picture_problems(observation: Observation) -> list[str]:
-    """Return a line for each part of the view where a picture of a face is taken for nobody."""
-    thirds = [3 * picture.box.centre[0] / observation.picture_px[0] for picture in observation.pictures]
-    where = [part for i, part in enumerate(("left", "middle", "right")) if any(min(int(x), 2) == i for x in thirds)]
-    return [f"a picture of a face at the {part} of the view: turn the camera or cover it" for part in where]
-
-
-def clock_synchronised(marker: Path = CLOCK_MARKER) -> bool | None:
-    """Return whether the clock was set from the network; None where systemd-timesyncd is not at work."""
-    return True if marker.exists() else (False if marker.parent.is_dir() else None)
 
 
 def percentile_ms(durations_s: Sequence[float] | deque[float], percent: int) -> float | None:

@@ -43,6 +43,12 @@ class Totals:
         self.attention_s += window.attention.total_s if window.attention else 0.0
         self.peak_count = max(self.peak_count, window.peak_count)
 
+    def sentence(self) -> str:
+        return (
+            f"{self.windows} windows: {self.opportunities_to_see} passed by, {self.viewers} viewers, "
+            f"{self.attention_s:.1f} s of attention, at most {self.peak_count} at once"
+        )
+
 
 class Reporter:
     """Turns what each frame showed into the messages that are due. One thread; time comes with the observation."""
@@ -58,6 +64,8 @@ class Reporter:
         self._frames_durable = config.outbox.frames_durable
         self._sequences: Counter[str] = Counter()
         self.view: FrameView | None = None
+        # Persons in view, whatever is released of them.
+        self.people = 0
         self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
         self.periods: deque[Demographics] = deque(maxlen=KEPT_PERIODS)
         self.totals = Totals()
@@ -79,6 +87,7 @@ class Reporter:
         )
         yield from self._viewers(visits)
         view = self._counter.view(observation.faces, sequence=self._sequences["frame"], now_s=now_s, utc_s=utc_s)
+        self.people = view.count
         released = self.view = self.gate.frame(view)
         if released is not None and self._policy.due(audience_summary(released), released.count, now_s):
             yield self._frame(released)
@@ -96,7 +105,7 @@ class Reporter:
 
     def end_visits(self) -> Iterator[Message]:
         """Yield the viewers who are still there when the camera closes."""
-        self.view = None
+        self.view, self.people = None, 0
         yield from self._viewers(self._audience.close())
 
     def end_watching(self, utc_s: float) -> Iterator[Message]:

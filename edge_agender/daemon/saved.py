@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,15 +18,16 @@ from edge_agender.audience.measures import Content
 from edge_agender.audience.spans import number, whole
 from edge_agender.common import strict_json
 from edge_agender.config.settings import SourceConfig
+from edge_agender.device.clock import clock_synchronised
 from edge_agender.device.state import LateSaver, StateFolder
 from edge_agender.messages.inbound import parse_content
 from edge_agender.messages.message import Message
 from edge_agender.messages.sender import Sender
 
-NAME, FORMAT = "windows", 3
+NAME, FORMAT = "windows", 4
 # What is published of a window once it is over.
 DURABLE = {"window", "demographics"}
-KEYS = {"format", "device", "source", "audience", "content", "unsent"}
+KEYS = {"format", "device", "source", "audience", "content", "quiet", "unsent"}
 MOST_UNSENT = 1000
 # The outbox flushes what it was given within 0.2 s: so long what was handed over stays here too.
 KEPT_S = 1.0
@@ -33,10 +35,14 @@ KEPT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a former process left: its open windows, what the sign showed, and messages that may not be on their way."""
+    """What a former process left: open windows, what the sign showed, messages that may not be on their way.
+
+    `audience` and `quiet` are still to be validated, by those whose snapshots they are.
+    """
 
     audience: Any
     content: Content
+    quiet: Any
     unsent: tuple[Message, ...]
 
 
@@ -47,6 +53,7 @@ class SavedState:
         self._folder, self._sender = folder, sender
         self._saver = LateSaver(folder, NAME)
         self.source = source
+        self.quiet: Mapping[str, Any] | None = None
         self._ahead: list[tuple[int, Message]] = []
         self._handed: list[tuple[float, Message]] = []
 
@@ -60,6 +67,15 @@ class SavedState:
         except ValueError as error:
             self.refuse(str(error))
             return None
+
+    def utc_s(self) -> float:
+        """Return the time by which to judge what was found, in UTC seconds.
+
+        A board without a clock of its own starts in the past, a day or a year: then nothing of the last life is in the
+        future. Once the clock was set from the network, it is the judge.
+        """
+        written_utc_s = None if clock_synchronised() else self._folder.written_utc_s(NAME)
+        return max(time.time(), written_utc_s or 0.0)
 
     def refuse(self, reason: str) -> None:
         """What was found cannot be right after all."""
@@ -107,6 +123,7 @@ class SavedState:
                 "source": identity(self.source),
                 "audience": audience,
                 "content": _content_to_plain(content),
+                "quiet": self.quiet,
                 "unsent": [_message_to_plain(message) for message in unsent],
             }
         )
@@ -126,7 +143,7 @@ class SavedState:
         if not isinstance(unsent, list) or len(unsent) > MOST_UNSENT:
             raise ValueError("unsent messages that are none")
         messages = tuple(_message_from_plain(each, self._sender) for each in unsent)
-        return Found(data["audience"], _content_from_plain(data["content"]), messages)
+        return Found(data["audience"], _content_from_plain(data["content"]), data["quiet"], messages)
 
 
 def identity(source: SourceConfig) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from edge_agender.audience.distance import counted_focal_px, distance_cm
 from edge_agender.audience.measures import ContentWindow, Demographics, Window
 from edge_agender.audience.visits import looks
-from edge_agender.daemon.engine import Engine, EngineStatus
+from edge_agender.daemon.engine import Engine
+from edge_agender.daemon.engine_status import EngineStatus
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.sinks import Sink
 from edge_agender.device import board
@@ -65,7 +66,7 @@ class StatusFeed:
         config, view, switch = status.config, status.view, status.switch
         reading, outbox, link = board.read(), self._sink.outbox(), self._sink.link()
         seen, utc_s = status.observation, time.time()
-        self._since.note(utc_s, people=view is not None and view.count > 0, camera=status.problem, link=link)
+        self._since.note(utc_s, camera=status.problem, link=link)
         size = seen.picture_px if seen else (config.source.width_px, config.source.height_px)
         return Snapshot(
             device=self._sender.device,
@@ -78,7 +79,8 @@ class StatusFeed:
             enabled=switch is None or switch.measuring,
             people=None if view is None else view.count,
             now=None if view is None else tuple((*key, count) for key, count in view.cells.items() if count),
-            last_seen_utc_s=self._since.seen_utc_s if config.privacy.level != "aggregate" else None,
+            frozen=status.source == "frozen",
+            alarms=_other_alarms(status, link),
             camera_since_utc_s=self._since.camera_utc_s,
             broker_since_utc_s=self._since.broker_utc_s,
             min_cell=config.privacy.min_cell,
@@ -107,17 +109,13 @@ class StatusFeed:
 
 
 class Since:
-    """Remembers when what is wrong now began, and when somebody was seen last. Times are UTC seconds."""
+    """Remembers when camera and broker went away. Times are UTC seconds."""
 
     def __init__(self) -> None:
-        self.seen_utc_s: float | None = None
         self.camera_utc_s: float | None = None
         self.broker_utc_s: float | None = None
 
-    def note(self, utc_s: float, *, people: bool, camera: str | None, link: LinkState | None) -> None:
-        # Before anybody has come, the start stands for it.
-        if people or self.seen_utc_s is None:
-            self.seen_utc_s = utc_s
+    def note(self, utc_s: float, *, camera: str | None, link: LinkState | None) -> None:
         self.camera_utc_s = None if camera is None else self.camera_utc_s or utc_s
         away = link is not None and not link.connected and bool(link.last_error)
         self.broker_utc_s = (self.broker_utc_s or utc_s) if away else None
@@ -170,6 +168,12 @@ def _pictures(status: EngineStatus) -> Iterator[tuple[float, float, float, float
     for picture in observation.pictures:
         box = picture.box
         yield box.x1 / width, box.y1 / height, box.width / width, box.height / height
+
+
+def _other_alarms(status: EngineStatus, link: LinkState | None) -> tuple[tuple[str, float], ...]:
+    """Return the alarms without those that the page says in words of its own."""
+    said = {status.problem, link.last_error if link else None}
+    return tuple((alarm.text, alarm.since_utc_s) for alarm in status.alarms if alarm.text not in said)
 
 
 def _throttled(throttling: board.Throttling | None) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""Local time, as the machine's time zone has it now."""
+"""Local time, as the machine's time zone has it now; whether the clock was set."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 MACHINE_ZONE = Path("/etc/localtime")
+# systemd-timesyncd makes this file once the clock was set from the network.
+CLOCK_MARKER = Path("/run/systemd/timesync/synchronized")
 
 
 def local_now(environment: MutableMapping[str, str] = os.environ) -> datetime:
@@ -27,3 +29,8 @@ def zone_problem(environment: MutableMapping[str, str] = os.environ, file: Path 
     if environment.get("TZ") or file.is_file():
         return None
     return f"{file}: missing, so local time is UTC: sudo timedatectl set-timezone Europe/Berlin, or the like"
+
+
+def clock_synchronised(marker: Path = CLOCK_MARKER) -> bool | None:
+    """Return whether the clock was set from the network; None where systemd-timesyncd is not at work."""
+    return True if marker.exists() else (False if marker.parent.is_dir() else None)

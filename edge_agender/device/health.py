@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-# starting: not opened yet; ok: frames come; missing: they do not, and it is tried again; off: closed on purpose.
-SourceState = Literal["starting", "ok", "missing", "off"]
+# starting: not opened yet; ok: frames come; frozen: they repeat one picture; missing: they do not come, and it is tried
+# again; off: closed on purpose.
+SourceState = Literal["starting", "ok", "frozen", "missing", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What needs a person, and when it began."""
+
+    text: str
+    since_utc_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +47,4 @@ class HealthSample:
     outbox_dropped_by: Mapping[str, int] = field(default_factory=dict)
     # The highest sequence number by boot and durable kind.
     last: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    alarms: tuple[str, ...] = field(default=())
+    alarms: tuple[Alarm, ...] = ()

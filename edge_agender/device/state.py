@@ -78,6 +78,15 @@ class StateFolder:
             self._trouble(name, f"{path}: cannot be read: {error.strerror}: give the folder to the service's user")
         return None
 
+    def written_utc_s(self, name: str) -> float | None:
+        """Return when that was saved, by the clock of then; None where nothing was."""
+        if self._folder is None:
+            return None
+        try:
+            return self._path(name).stat(follow_symlinks=False).st_mtime
+        except OSError:
+            return None
+
     def doubts(self, name: str) -> bool:
         """Return whether something was saved under this name that could not be used when it was loaded."""
         return name in self._aside or name in self._unreadable

@@ -114,7 +114,8 @@ def health_message(sender: Sender, sample: HealthSample, sequence: int) -> Messa
         "outbox_dropped": sample.outbox_dropped,
         "outbox_dropped_by": dict(sample.outbox_dropped_by),
         "sequences": {kind: last for (boot_id, kind), last in sample.last.items() if boot_id == sender.boot_id},
-        "alarms": list(sample.alarms),
+        "alarms": [alarm.text for alarm in sample.alarms],
+        "alarms_since": [utc_text(alarm.since_utc_s) for alarm in sample.alarms],
     }
     return sender.message("health", payload)
 

@@ -31,8 +31,9 @@ Utc = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$
 Source = Annotated[
     SourceState,
     Field(
-        description="The camera or stream: 'ok' while frames come; 'missing' where they do not and it is tried again; "
-        "'off' while it is closed on purpose; 'starting' before it was opened."
+        description="The camera or stream: 'ok' while frames come; 'frozen' where they repeat one picture; 'missing' "
+        "where they do not come and it is tried again; 'off' while it is closed on purpose; 'starting' before it was "
+        "opened."
     ),
 ]
 DropReason = Annotated[str, Field(pattern=r"^[a-z]+$")]
@@ -154,6 +155,9 @@ class HealthPayload(TypedDict):
         ]
     ]
     alarms: Annotated[list[str], Field(description="What needs a person, in words; empty when all is well.")]
+    alarms_since: NotRequired[
+        Annotated[list[Utc], Field(description="When each of them began, in the same order; UTC, ISO 8601.")]
+    ]
 
 
 class EnabledPayload(TypedDict):

@@ -49,6 +49,12 @@ _HEALTH: dict[str, dict[str, Any]] = {
     "cpu": {"name": "CPU", "value": "value_json.cpu_percent", "unit": "%"},
     "waiting": {"name": "Messages waiting", "value": "value_json.outbox_waiting"},
 }
+_TROUBLE = (
+    "{% set since = value_json.alarms_since | default([]) %}{% set said = namespace(text='') %}"
+    "{% for alarm in value_json.alarms %}{% set said.text = said.text + ('; ' if said.text else '') + alarm %}"
+    "{% if since[loop.index0] %}{% set said.text = said.text + ' (since '"
+    " + since[loop.index0][:16].replace('T', ' ') + ' UTC)' %}{% endif %}{% endfor %}{{ said.text[:250] or 'none' }}"
+)
 _PROBLEMS: dict[str, dict[str, Any]] = {
     "throttled": {"name": "Throttled", "value": "value_json.throttled"},
     "alarm": {"name": "Alarm", "value": "value_json.alarms | length > 0"},
@@ -166,14 +172,14 @@ def _problem(sender: Sender, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trouble(sender: Sender) -> dict[str, Any]:
-    """What is wrong in words, such as a camera that is missing; Home Assistant keeps since when it says so."""
+    """What is wrong in words and since when, such as a camera that is missing."""
     return {
         "platform": "sensor",
         "name": "Trouble",
         "icon": "mdi:alert-circle-outline",
         "state_topic": sender.topic("health"),
         # A state holds 255 characters at most.
-        "value_template": "{{ (value_json.alarms | join('; '))[:250] or 'none' }}",
+        "value_template": _TROUBLE,
         "entity_category": "diagnostic",
     }
 

@@ -52,7 +52,7 @@ class MotionGate:
 
 
 class Cadence:
-    """Decides for each frame whether the detector runs, and counts what that saved."""
+    """Decides for each frame whether the detector runs."""
 
     def __init__(self, config: GatingConfig) -> None:
         self._config = config
@@ -60,7 +60,6 @@ class Cadence:
         self._last_detection_s = float("-inf")
         self._pending_motion = False
         self.mean_luma = 0.0
-        self.detections = 0
 
     def reset(self) -> None:
         """Search the next frame, whatever its time."""
@@ -78,7 +77,6 @@ class Cadence:
         if now_s - self._last_detection_s < self._interval_s(people) - 0.0005:
             return False
         self._last_detection_s, self._pending_motion = now_s, False
-        self.detections += 1
         return True
 
     def _interval_s(self, people: bool) -> float:

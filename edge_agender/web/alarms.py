@@ -7,13 +7,10 @@ from typing import Any
 
 from edge_agender.web.snapshot import Snapshot
 
-# So long without anybody is no quiet day: the camera looks at a wall, or is covered.
-QUIET_S = 86_400.0
 HOT_C = 80.0
 REMEDIES = {
     "camera": "See that it is plugged in and on; edge-agender doctor says more.",
     "broker": "See that it is on and that mqtt.hosts, user and password are right. Nothing is lost meanwhile.",
-    "quiet": "Open Aim the camera and stand where the audience stands: the camera may be covered, or look elsewhere.",
     "hot": "Give it air or a heat sink: the processor slows down.",
     "power": "Use the supply made for this board and a short cable.",
 }
@@ -21,10 +18,19 @@ REMEDIES = {
 
 def alarms(snapshot: Snapshot, problem: str | None) -> list[dict[str, Any]]:
     """Return {"kind", "text", "since_utc_s", "remedy"} for each, the worst first; `problem` is health_problem's."""
-    return [
-        {"kind": kind, "text": text, "since_utc_s": since, "remedy": REMEDIES[kind]}
-        for kind, text, since in _found(snapshot, problem)
-    ]
+    found = [(kind, text, since, REMEDIES[kind]) for kind, text, since in _found(snapshot, problem)]
+    found += [("health", *_sentences(text, since)) for text, since in snapshot.alarms]
+    return [dict(zip(("kind", "text", "since_utc_s", "remedy"), each, strict=True)) for each in found]
+
+
+def _sentences(alarm: str, since_utc_s: float) -> tuple[str, float, str]:
+    """Return (what is wrong, since when, what to do): an alarm ends with what to do, behind its last colon."""
+    text, colon, remedy = alarm.rpartition(": ")
+    return (f"{_upper(text)}.", since_utc_s, f"{_upper(remedy)}.") if colon else (f"{_upper(remedy)}.", since_utc_s, "")
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _found(snapshot: Snapshot, problem: str | None) -> Iterator[tuple[str, str, float | None]]:
@@ -34,9 +40,6 @@ def _found(snapshot: Snapshot, problem: str | None) -> Iterator[tuple[str, str, 
         reason = snapshot.broker_problem or "it does not answer"
         waiting = f" {snapshot.messages_waiting} messages wait." if snapshot.messages_waiting else ""
         yield "broker", f"The broker is away: {reason}.{waiting}", snapshot.broker_since_utc_s
-    seen = snapshot.last_seen_utc_s
-    if problem is None and snapshot.enabled and seen is not None and snapshot.utc_s - seen >= QUIET_S:
-        yield "quiet", "Nobody was seen for a day.", seen
     if snapshot.throttled and "under_voltage" in snapshot.throttled:
         yield "power", "The supply's voltage is too low.", None
     elif snapshot.temperature_c is not None and snapshot.temperature_c >= HOT_C:

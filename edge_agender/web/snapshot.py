@@ -75,8 +75,8 @@ class Snapshot:
 
     last_frame_s is time.monotonic() of the newest frame, so that its age stays true while nobody updates.
     people is None where the privacy level does not release it, or the daemon is switched off; so is `now`, who they
-    are as (gender, age band, how many). The three `since` are when the trouble began, and when anybody was seen last;
-    None where there is none, or nobody has been waited for yet.
+    are as (gender, age band, how many). The two `since` are when the trouble began; None where there is none.
+    `frozen`: the camera repeats one picture. `alarms`: what else the health messages say, and since when.
     """
 
     device: str
@@ -89,7 +89,8 @@ class Snapshot:
     enabled: bool = True
     people: int | None = None
     now: tuple[tuple[str, str, int], ...] | None = None
-    last_seen_utc_s: float | None = None
+    frozen: bool = False
+    alarms: tuple[tuple[str, float], ...] = ()
     camera_since_utc_s: float | None = None
     broker_since_utc_s: float | None = None
     min_cell: int = 1

@@ -15,7 +15,8 @@ from edge_agender.web.snapshot import AimFace, DemographicsSummary, Snapshot, Wi
 # What a daemon says that has only just begun.
 STILL_STARTING, NO_FRAME_YET = "still starting", "no frame yet"
 
-# What /healthz says: of those that are no failure, and for the texts above; else "camera", or "stalled" without frames.
+# What /healthz says: of those that are no failure, and for the texts above; else "camera", "frozen", or
+# "stalled" without frames.
 FINE = frozenset({"ok", "off"})
 _WORDS = {STILL_STARTING: "starting", NO_FRAME_YET: "no_frame"}
 
@@ -98,7 +99,9 @@ def health_state(snapshot: Snapshot | None, stalled_after_s: float, now_s: float
         return "ok" if snapshot is None or snapshot.enabled else "off"
     if problem in _WORDS:
         return _WORDS[problem]
-    return "camera" if snapshot is not None and snapshot.camera_problem else "stalled"
+    if snapshot is None or not snapshot.camera_problem:
+        return "stalled"
+    return "frozen" if snapshot.frozen else "camera"
 
 
 def frame_age_s(snapshot: Snapshot, now_s: float) -> float | None:

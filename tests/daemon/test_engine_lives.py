@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from edge_agender.audience.counting import Audience
+from edge_agender.capture.freshness import FROZEN
 from edge_agender.capture.thread import Capture
 from edge_agender.config.load import load
 from edge_agender.daemon import camera
 from edge_agender.daemon import engine as engine_module
+from edge_agender.daemon import saved as saved_module
+from edge_agender.daemon.alarms import QUIET
 from edge_agender.daemon.engine import Engine
 from edge_agender.errors import CameraError
 from tests.support.engine import DEMO, ENGINE, Memory, engine_on, run
@@ -160,7 +163,7 @@ def test_a_camera_that_is_missing_at_the_start_is_waited_for(tmp_path: Path, mon
     with engine_on(tmp_path, "publish.health_s=1", until_end=False, patient=True) as (engine, sink, _):
         engine.step()
         assert engine.status(aiming=False).problem == "camera 0: no such camera: plug it in"
-        engine.health.soon()
+        engine.health.due_s = 0.0
         engine.step()
         (health,) = sink.kind("health")
         assert health["source"] == "missing"
@@ -207,6 +210,40 @@ def test_a_stream_in_trouble_shows_nobody_and_goes_on(tmp_path: Path, monkeypatc
         assert sink.kind("frame")[-1]["audience"]["count"] == 0
         trouble[0] = None
         run(engine, until=lambda: sink.sources[-1] == "ok")
+
+
+def test_a_frozen_camera_shows_nobody_and_has_its_own_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem: list[str | None] = [None]
+    monkeypatch.setattr(Capture, "frozen", property(lambda _: problem[0] is not None))
+    monkeypatch.setattr(Capture, "problem", property(lambda _: problem[0]))
+    with engine_on(tmp_path, *CROWD, "publish.health_s=1", until_end=False) as (engine, sink, _):
+        run(engine, until=lambda: engine.pipeline.work.frames >= 30)
+        problem[0] = FROZEN
+        engine.step()
+        assert sink.sources[-1] == "frozen"
+        assert sink.kind("frame")[-1]["audience"]["count"] == 0
+        engine.health.due_s = 0.0
+        engine.step()
+        health = sink.kind("health")[-1]
+        assert (health["source"], health["alarms"], len(health["alarms_since"])) == ("frozen", [FROZEN], 1)
+        problem[0] = None
+        run(engine, until=lambda: sink.sources[-1] == "ok")
+
+
+def test_a_day_without_anybody_outlives_a_restart(tmp_path: Path) -> None:
+    config = ("source.demo.people=0", "publish.health_s=1")
+    with engine_on(tmp_path, *config, until_end=False) as (engine, _, _inbox):
+        run(engine, until=lambda: engine.pipeline.work.frames >= 3)
+    saved = json.loads((tmp_path / "windows.json").read_text())
+    saved["quiet"] = {"seen_utc_s": time.time() - 90_000, "watched_s": 30_000.0}
+    (tmp_path / "windows.json").write_text(json.dumps(saved))
+    with engine_on(tmp_path, *config, until_end=False) as (engine, sink, _inbox):
+        run(engine, until=lambda: engine.pipeline.work.frames >= 3)
+        engine.health.due_s = 0.0
+        engine.step()
+    (alarm,), (since,) = (sink.kind("health")[-1][key] for key in ("alarms", "alarms_since"))
+    assert alarm == QUIET
+    assert since.endswith(":00:00.000Z")
 
 
 def test_switched_off_the_last_frame_shows_nobody(tmp_path: Path) -> None:
@@ -281,6 +318,32 @@ def test_wherever_it_is_killed_a_window_is_published_in_one_form_only(
     assert again, "no kill fell between the two"
 
 
+@pytest.mark.parametrize("synchronised", [False, None])
+def test_a_board_whose_clock_starts_days_behind_keeps_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synchronised: bool | None
+) -> None:
+    with engine_on(tmp_path, *CROWD, until_end=False) as (engine, _, _inbox):
+        run(engine, until=lambda: engine.pipeline.work.frames >= 30)
+    behind_s, now = 30 * 86_400, time.time
+    monkeypatch.setattr(time, "time", lambda: now() - behind_s)
+    monkeypatch.setattr(saved_module, "clock_synchronised", lambda: synchronised)
+    with engine_on(tmp_path, *CROWD, until_end=False) as (engine, sink, _inbox):
+        run(engine, until=lambda: engine.pipeline.work.frames >= 3)
+        engine.finish()
+    assert not list(tmp_path.glob("*.unusable-*"))
+    assert max(window["viewers"] for window in sink.kind("window")) == PEOPLE
+
+
+def test_once_the_clock_was_set_a_start_in_the_future_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine_on(tmp_path, *CROWD, until_end=False) as (engine, _, _inbox):
+        run(engine, until=lambda: engine.pipeline.work.frames >= 30)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 30 * 86_400)
+    monkeypatch.setattr(saved_module, "clock_synchronised", lambda: True)
+    with engine_on(tmp_path, *CROWD, until_end=False):
+        assert list(tmp_path.glob("windows.json.unusable-*"))
+
+
 def test_a_state_that_cannot_be_right_is_an_alarm_and_counting_goes_on(tmp_path: Path) -> None:
     with engine_on(tmp_path, "source.demo.duration_s=2") as (engine, _, _inbox):
         run(engine)
@@ -288,7 +351,7 @@ def test_a_state_that_cannot_be_right_is_an_alarm_and_counting_goes_on(tmp_path:
     saved["audience"]["windows"]["ready"] = [[4e12, 60, saved["audience"]["windows"]["open"][0][1]]]
     (tmp_path / "windows.json").write_text(json.dumps(saved))
     with engine_on(tmp_path, "source.demo.duration_s=2") as (engine, sink, _inbox):
-        engine.health.soon()
+        engine.health.due_s = 0.0
         run(engine)
         engine.finish()
     assert "set aside" in sink.kind("health")[0]["alarms"][0]

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_agender.daemon.health import HealthMeter, clock_synchronised, percentile_ms
+from edge_agender.daemon.health import HealthMeter, percentile_ms
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.outbox.outbox import OutboxState
+from edge_agender.device.clock import clock_synchronised
+from edge_agender.device.health import Alarm
 from edge_agender.vision.pipeline import Work
 
 
@@ -23,7 +25,7 @@ def test_a_sample_tells_what_happened_since_the_last() -> None:
         dropped_frames=5,
         outbox=outbox,
         link=link,
-        alarms=["hot"],
+        alarms=(Alarm("hot", 5.0),),
         camera_restarts=2,
     )
     assert (first.frames, first.fps, first.dropped_frames, first.uptime_s) == (150, 15.0, 5, 10.0)
@@ -31,8 +33,8 @@ def test_a_sample_tells_what_happened_since_the_last() -> None:
     assert first.latency_p50_ms == pytest.approx(20.0)
     assert (first.broker_connects, first.outbox_waiting, first.outbox_dropped) == (4, 3, 4)
     assert (first.outbox_dropped_by, first.camera_restarts) == ({"age": 3, "live": 1}, 2)
-    assert first.alarms == ("hot", "disk full")
-    second = meter.sample(120.0, 1e9, work=Work(160, 60, 40, 10), dropped_frames=5, outbox=None, link=None, alarms=[])
+    assert first.alarms == (Alarm("hot", 5.0),)
+    second = meter.sample(120.0, 1e9, work=Work(160, 60, 40, 10), dropped_frames=5, outbox=None, link=None, alarms=())
     assert (second.frames, second.dropped_frames, second.detections_saved) == (10, 0, 10)
     assert second.latency_p50_ms is None
 

@@ -10,7 +10,7 @@ import pytest
 
 from edge_agender.capture.sources.crowd import Crowd, DemoPerson
 from edge_agender.capture.sources.demo import _Painter
-from edge_agender.daemon.health import picture_problems
+from edge_agender.daemon.alarms import picture_problems
 from edge_agender.imaging.frame import Picture
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import StillFace
@@ -40,7 +40,7 @@ def watched(tmp_path: Path, duration_s: int) -> tuple[int, list[str]]:
     """Return how many viewers there were, and the alarms at the end."""
     with engine_on(tmp_path, *STANDS, f"source.demo.duration_s={duration_s}") as (engine, sink, _):
         run(engine, lambda: engine.pipeline.work.frames == 2 * duration_s - 4)
-        engine.health.soon()
+        engine.health.due_s = 0.0
         engine.step()
         alarms = sink.kind("health")[-1]["alarms"]
         engine.finish()

@@ -45,7 +45,7 @@ def test_what_is_saved_is_found_again(tmp_path: Path) -> None:
     state = saved(tmp_path)
     state.save(SUMS, AD, 0.0)
     state.wait(60)
-    assert found(tmp_path) == Found(SUMS, AD, ())
+    assert found(tmp_path) == Found(SUMS, AD, None, ())
 
 
 def test_a_message_is_on_disk_before_anybody_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_a_message_is_on_disk_before_anybody_gets_it(tmp_path: Path, monkeypatch
     state.wait(60)
     assert state.ready(0.0) == [message]
     assert state.ready(0.0) == []
-    assert found(tmp_path) == Found(SUMS, AD, (message,))
+    assert found(tmp_path) == Found(SUMS, AD, None, (message,))
 
 
 def test_killed_before_the_outbox_has_it_the_next_process_sends_the_same_bytes(tmp_path: Path) -> None:

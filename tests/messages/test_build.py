@@ -20,7 +20,7 @@ from edge_agender.audience.measures import (
 from edge_agender.audience.privacy import Gate
 from edge_agender.config.audience import AudienceConfig
 from edge_agender.config.settings import PrivacyConfig
-from edge_agender.device.health import HealthSample
+from edge_agender.device.health import Alarm, HealthSample
 from edge_agender.device.switch import SwitchState
 from edge_agender.imaging.geometry import Box
 from edge_agender.messages import build as messages
@@ -89,7 +89,9 @@ REPORT = messages.Report(
 EVERY = {
     "frame": frame(Estimate(30.0, 4.0, 0.9), Estimate(9.0, float("nan"), 0.5), None),
     "status": messages.status_message(SENDER, "online"),
-    "health": messages.health_message(SENDER, HealthSample(NOON_S, 60.0, fps=14.96, alarms=("disk full",)), 3),
+    "health": messages.health_message(
+        SENDER, HealthSample(NOON_S, 60.0, fps=14.96, alarms=(Alarm("disk full: free some space", NOON_S - 60),)), 3
+    ),
     "enabled": messages.enabled_message(SENDER, SwitchState(True, False, "hours")),
     "reported": messages.reported_message(SENDER, REPORT),
     "viewer": messages.viewer_message(SENDER, Viewer(NOON_S, 4.04, 2.0, 1, SOMEBODY, "mid", (SHARE,)), 0),

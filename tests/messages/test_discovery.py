@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from jinja2 import Environment
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from edge_agender.audience.privacy import Gate
 from edge_agender.config.settings import PrivacyConfig
@@ -68,14 +68,18 @@ def test_every_entity_keeps_to_its_platforms_rules(key: str) -> None:
         assert allowed is None or entry["unit_of_measurement"] in allowed
 
 
+def rendered(template: str, value_json: dict[str, Any]) -> str:
+    """As Home Assistant makes it."""
+    return ImmutableSandboxedEnvironment().from_string(template).render(value_json=value_json)
+
+
 def available(entry: dict[str, Any], **said: dict[str, Any]) -> bool:
     """Whether Home Assistant shows the entity, by the templates that it was given; `said` by kind of message."""
     shared = {"availability": announced()["availability"], "availability_mode": "latest"} | entry
     kinds = [each["topic"].rpartition("/")[2] for each in shared["availability"]]
     assert len(kinds) == 1 or shared["availability_mode"] == "all"
     answers = [
-        Environment().from_string(each["value_template"]).render(value_json=said[kind])
-        for kind, each in zip(kinds, shared["availability"], strict=True)
+        rendered(each["value_template"], said[kind]) for kind, each in zip(kinds, shared["availability"], strict=True)
     ]
     return answers == ["online"] * len(answers)
 
@@ -90,6 +94,7 @@ ONLINE, SWITCHED_ON = {"state": "online", "source": "ok"}, {"measuring": True}
         (ONLINE, {"measuring": False}, False, True),
         (ONLINE | {"source": "off"}, {"measuring": False}, False, True),
         (ONLINE | {"source": "missing"}, SWITCHED_ON, False, True),
+        (ONLINE | {"source": "frozen"}, SWITCHED_ON, False, True),
         (ONLINE | {"source": "starting"}, SWITCHED_ON, False, True),
         ({"state": "stopped", "source": None}, SWITCHED_ON, False, False),
         ({"state": "offline", "source": None}, SWITCHED_ON, False, False),
@@ -130,8 +135,11 @@ def test_every_value_is_in_the_message_that_it_is_read_from(key: str) -> None:
 def test_what_is_wrong_is_said_in_words_that_fit_a_state() -> None:
     trouble = entities()["trouble"]
     assert trouble["state_topic"].endswith("/health")
-    assert "value_json.alarms | join" in trouble["value_template"]
-    assert "[:250] or 'none'" in trouble["value_template"]
+    health = {"alarms": ["no camera: plug it in", "hot"], "alarms_since": ["2026-11-29T14:05:00Z"]}
+    said = rendered(trouble["value_template"], health)
+    assert said == "no camera: plug it in (since 2026-11-29 14:05 UTC); hot"
+    assert rendered(trouble["value_template"], {"alarms": [], "alarms_since": []}) == "none"
+    assert len(rendered(trouble["value_template"], {"alarms": ["x" * 300]})) == 250
 
 
 def test_home_assistants_switch_speaks_our_command() -> None:

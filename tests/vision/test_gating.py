@@ -46,9 +46,7 @@ def test_what_a_frame_was_compared_by_is_overwritten(monkeypatch: pytest.MonkeyP
 
 def detections(config: GatingConfig, pictures: list[Picture], *, people: bool = False) -> int:
     cadence = Cadence(config)
-    for i, picture in enumerate(pictures):
-        cadence.due(picture, i / RATE_HZ, people=people)
-    return cadence.detections
+    return sum(cadence.due(picture, i / RATE_HZ, people=people) for i, picture in enumerate(pictures))
 
 
 def test_noise_is_no_motion_and_a_still_scene_is_searched_twice_a_second() -> None:

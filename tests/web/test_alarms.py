@@ -23,27 +23,30 @@ def test_each_trouble_is_told_apart_and_has_a_remedy() -> None:
     found = kinds("no frame for 20 s", broker="offline", throttled=("under_voltage",))
     assert found == ["camera", "broker", "power"]
     assert kinds(temperature_c=85.0) == ["hot"]
-    assert set(found) | {"hot", "quiet"} == set(REMEDIES)
+    assert set(found) | {"hot"} == set(REMEDIES)
 
 
-def test_a_day_without_anybody_is_an_alarm_but_not_with_a_broken_camera_or_switched_off() -> None:
-    quiet = {"utc_s": 200_000.0, "last_seen_utc_s": 100_000.0}
-    (alarm,) = alarms(snapshot(**quiet), None)
-    assert (alarm["kind"], alarm["since_utc_s"]) == ("quiet", 100_000.0)
-    assert kinds("stalled", **quiet) == ["camera"]
-    assert kinds(**quiet, enabled=False) == []
-    assert kinds(**quiet | {"utc_s": 150_000.0}) == []
+def test_every_alarm_of_the_health_messages_is_shown_with_what_to_do() -> None:
+    (alarm,) = alarms(snapshot(alarms=(("nobody was seen for a day: see that it looks at them", 90.0),)), None)
+    assert alarm == {
+        "kind": "health",
+        "text": "Nobody was seen for a day.",
+        "since_utc_s": 90.0,
+        "remedy": "See that it looks at them.",
+    }
+    (short,) = alarms(snapshot(alarms=(("too hot", 90.0),)), None)
+    assert (short["text"], short["remedy"]) == ("Too hot.", "")
 
 
 def test_a_trouble_keeps_the_time_at_which_it_began() -> None:
     since = Since()
     well = LinkState(True, since_s=0.0, connects=1, last_error=None, sent=0, acknowledged=0, unheard=0)
     away = replace(well, connected=False, last_error="refused")
-    since.note(10.0, people=False, camera=None, link=well)
-    since.note(20.0, people=True, camera="gone", link=away)
-    since.note(30.0, people=False, camera="gone", link=away)
-    assert (since.seen_utc_s, since.camera_utc_s, since.broker_utc_s) == (20.0, 20.0, 20.0)
-    since.note(40.0, people=False, camera=None, link=replace(away, connected=True))
+    since.note(10.0, camera=None, link=well)
+    since.note(20.0, camera="gone", link=away)
+    since.note(30.0, camera="gone", link=away)
+    assert (since.camera_utc_s, since.broker_utc_s) == (20.0, 20.0)
+    since.note(40.0, camera=None, link=replace(away, connected=True))
     assert (since.camera_utc_s, since.broker_utc_s) == (None, None)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from edge_agender.commands.terminal import clean
@@ -169,9 +172,7 @@ class Fleet:
         device.fps = _number(payload.get("fps"))
         device.temperature_c = _number(payload.get("temperature_c"))
         device.throttled = payload.get("throttled") is True
-        alarms = payload.get("alarms")
-        texts = [clean(text) for text in alarms if isinstance(text, str)] if isinstance(alarms, list) else []
-        device.alarms = tuple(texts[:MAX_ALARMS])
+        device.alarms = tuple(_alarms(payload.get("alarms"), payload.get("alarms_since")))
 
     def _window(self, device: DeviceState, payload: dict[str, Any], _now_s: float) -> None:
         start, viewers = payload.get("start"), _count(payload.get("viewers"))
@@ -223,6 +224,21 @@ def _cells(rows: object, count: str) -> tuple[Cells, dict[tuple[str, str], float
     return cells, sds
 
 
+def _alarms(texts: object, since: object) -> Iterator[str]:
+    """Yield each alarm with the time here at which it began."""
+    texts, since = texts if isinstance(texts, list) else [], since if isinstance(since, list) else []
+    for text, began in list(zip_longest(texts, since[: len(texts)]))[:MAX_ALARMS]:
+        if isinstance(text, str):
+            yield clean(text) + _since(began)
+
+
+def _since(stamp: object) -> str:
+    stamp_s = _stamp_s(stamp)
+    with suppress(ValueError, OverflowError, OSError):
+        return "" if stamp_s is None else f" (since {datetime.fromtimestamp(stamp_s):%Y-%m-%d %H:%M})"
+    return ""
+
+
 def _plain(cells: Cells) -> dict[str, dict[str, int]]:
     """Return the cells that are not empty as gender -> age band -> count."""
     plain: dict[str, dict[str, int]] = {}
@@ -243,13 +259,19 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
 
 
 def _take_lag(device: DeviceState, payload: dict[str, Any], utc_s: float) -> None:
-    stamp = payload.get("captured", payload.get("sent"))
-    if isinstance(stamp, str) and len(stamp) <= 30:
-        try:
-            lag_s = utc_s - datetime.fromisoformat(stamp).timestamp()
-        except (ValueError, OverflowError, OSError):
-            return
-        device.lag_s = lag_s
+    stamp_s = _stamp_s(payload.get("captured", payload.get("sent")))
+    if stamp_s is not None:
+        device.lag_s = utc_s - stamp_s
+
+
+def _stamp_s(stamp: object) -> float | None:
+    """Return the UTC seconds of a time in ISO 8601; None for anything else."""
+    if not isinstance(stamp, str) or len(stamp) > 30:
+        return None
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _number(value: object) -> float | None:

@@ -43,7 +43,10 @@ TAKEN_OVER_MIN_S, TAKEN_OVER_MAX_S = 60.0, 600.0
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """`since_s`: monotonic time of the last change; `unheard`: commands that were too large or failed."""
+    """`since_s`: monotonic time of the last change; `unheard`: commands that were too large or failed.
+
+    `conflict`: that another client takes our place, until a connection has outlasted that client's waiting.
+    """
 
     connected: bool
     since_s: float
@@ -52,6 +55,7 @@ class LinkState:
     sent: int
     acknowledged: int
     unheard: int
+    conflict: str | None = None
 
 
 class Publisher:
@@ -75,6 +79,7 @@ class Publisher:
         self._last_error: str | None = None
         self._once = Once(_log)
         self._closed = 0
+        self._conflict: str | None = None
         self._taken_over = Backoff(TAKEN_OVER_MIN_S, TAKEN_OVER_MAX_S, least=0.5)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -115,6 +120,7 @@ class Publisher:
             sent=self._traffic.sent,
             acknowledged=self._traffic.acknowledged,
             unheard=self._traffic.unheard,
+            conflict=self._conflict_now(),
         )
 
     # -- the thread
@@ -151,17 +157,28 @@ class Publisher:
 
         Of two that take each other's place, each is connected for as long as the other waits.
         """
-        if lasted_s > max(CLOSED_SOON_S, 2.5 * self._taken_over.ceiling_s):
+        if lasted_s > self._conflict_lasts_s():
             self._taken_over.reset()
-            self._closed = 0
+            self._closed, self._conflict = 0, None
         self._closed = self._closed + 1 if isinstance(error, ClosedError) else 0
         if self._closed >= CLOSED_OFTEN:
             return explain_closed_again(self._brokers[self._rotation.turn][0], self._name)
         return error
 
+    def _conflict_lasts_s(self) -> float:
+        return max(CLOSED_SOON_S, 2.5 * self._taken_over.ceiling_s)
+
+    def _conflict_now(self) -> str | None:
+        up_since_s = self._up_since_s
+        over = up_since_s is not None and time.monotonic() - up_since_s > self._conflict_lasts_s()
+        return None if over else self._conflict
+
     def _pause_s(self, error: EdgeAgenderError) -> float:
         """Return how long to wait before the next attempt, in seconds."""
-        return self._taken_over.next_s() if isinstance(error, TakenOverError) else self._rotation.next_s()
+        if not isinstance(error, TakenOverError):
+            return self._rotation.next_s()
+        self._conflict = str(error)
+        return self._taken_over.next_s()
 
     def _came_up(self) -> None:
         self._up_since_s = self._changed_s = time.monotonic()

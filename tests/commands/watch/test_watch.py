@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,16 @@ def test_a_pipe_gets_everybody_whatever_their_number() -> None:
         'who="1f 0-12, 1m 0-12, 1 unknown 0-12, 1f 25-34, 1m 25-34, 1 unknown 25-34, 1f age unknown, 1m age unknown, '
         '1 unknown"'
     ) in plain_line(lobby, NOW_S, UTC_S)
+
+
+def test_an_alarm_says_since_when_and_is_no_change_while_it_lasts() -> None:
+    alarmed = health(
+        alarms=["nobody was seen for a day: look", "hot", 7], alarms_since=["2026-11-21T05:00:00.000Z", "x"]
+    )
+    (lobby,) = hearing(("lobby/status", status()), ("lobby/health", alarmed)).devices()
+    then = datetime.fromisoformat("2026-11-21T05:00:00.000Z").astimezone()
+    assert lobby.alarms == (f"nobody was seen for a day: look (since {then:%Y-%m-%d %H:%M})", "hot")
+    assert lobby.alarms[0] in plain_line(lobby, NOW_S, UTC_S)
 
 
 def test_a_missing_camera_is_the_devices_state() -> None:

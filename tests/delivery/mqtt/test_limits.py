@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -174,6 +175,21 @@ class TestTwoDevicesOfOneName:
         assert all(TAKEN_OVER_MAX_S / 2 <= wait_s <= TAKEN_OVER_MAX_S for wait_s in waits[5:])
         assert publisher._pause_s(publisher._suspected(BrokerError("x"), lasted_s=4 * TAKEN_OVER_MAX_S)) < 1
         assert publisher._pause_s(TakenOverError("x")) <= TAKEN_OVER_MIN_S
+
+    def test_it_is_an_alarm_until_a_connection_outlasts_the_others_waiting(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publisher = Link(settings(1), tmp_path).publisher
+        assert publisher.state().conflict is None
+        publisher._pause_s(TakenOverError("another client"))
+        now_s = time.monotonic()
+        publisher._came_up()
+        assert publisher.state().conflict == "another client"
+        monkeypatch.setattr(time, "monotonic", lambda: now_s + 2.5 * TAKEN_OVER_MAX_S)
+        assert publisher.state().conflict is None
+        publisher._suspected(BrokerError("x"), lasted_s=2.5 * TAKEN_OVER_MAX_S)
+        publisher._up_since_s = None
+        assert publisher.state().conflict is None
 
     def test_a_restarted_broker_is_no_other_device(self, tmp_path: Path) -> None:
         publisher = Link(settings(1), tmp_path).publisher
