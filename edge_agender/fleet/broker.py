@@ -18,6 +18,7 @@ from paho.mqtt.client import MQTTMessage
 
 from edge_agender.common.backoff import Backoff
 from edge_agender.config.mqtt import MqttConfig
+from edge_agender.delivery.mqtt.explain import SilentError
 from edge_agender.delivery.mqtt.rotation import Rotation
 from edge_agender.errors import BrokerError, EdgeAgenderError
 from edge_agender.fleet.intake import MAX_BYTES, STATES
@@ -107,9 +108,11 @@ class MqttSource:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            hangs = False
             try:
                 self._listen_once()
             except EdgeAgenderError as error:
+                hangs = isinstance(error, SilentError)
                 self._tell(str(error))
             except Exception as error:  # whatever it is, the next attempt may work
                 _log.debug("collector", exc_info=True)
@@ -118,7 +121,7 @@ class MqttSource:
             self._up_s = None
             if lasted:
                 self._rotation.lasted()
-            self._stop.wait(self._rotation.next_s())
+            self._stop.wait(self._rotation.next_s(hangs=hangs))
 
     def _listen_once(self) -> None:
         def heard(message: MQTTMessage) -> None:

@@ -34,7 +34,7 @@ LIFE = 2.5
 SETTINGS = ("heal.after_s=2", "heal.every_s=6", "page.enabled=false")
 YEAR_S = 365 * 86400
 CLOCKS = {"library": -YEAR_S, "cinema": YEAR_S}
-DISK, FULL_S = "64m", 10.0
+DISK, FULL_S = "256m", 10.0
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from edge_agender.fleet.intake import MAX_BYTES
 from edge_agender.messages.build import utc_text
 from proofs.fleet.people import PLACES, Audience
 
-EVERY_S = 0.1
+EVERY_S = 0.4
 
 
 def mark(number: int) -> str:

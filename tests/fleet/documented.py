@@ -41,10 +41,30 @@ def run(command: str) -> str:
         timeout=900, check=False,
     )  # fmt: skip
     good = done.returncode == 0 or re.fullmatch(FINDINGS, command)
-    said = sh("journalctl", "-o", "cat", "-n", "30", "--no-pager", "-u", "edge-agender-fleet", check=False)
-    assert good, f"{command}: {done.stdout}{done.stderr}\n{said}"
+    assert good, f"{command}: {done.stdout}{done.stderr}\n{journal()}"
     say(f"ok    {command}")
     return done.stdout
+
+
+def journal() -> str:
+    return sh("journalctl", "-o", "cat", "-n", "40", "--no-pager", "-u", "edge-agender-fleet", check=False)
+
+
+def serves() -> None:
+    """The service that the page has installed collects, and shows its page."""
+
+    def healthy() -> bool:
+        try:
+            with urllib.request.urlopen(f"{PAGE}/healthz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    try:
+        wait_for("page", healthy, 120)
+    except AssertionError:
+        raise AssertionError(journal()) from None
+    say("ok    the page is there, and the broker")
 
 
 def become(enrolment: str, name: str) -> None:
@@ -113,6 +133,8 @@ def main() -> None:
                 become(text, name)
             run("sudo edge-agender fleet devices")
         said = run(command.replace("journalctl ", "journalctl --no-pager "))
+        if "enable --now edge-agender-fleet" in command:
+            serves()
         if "fleet enrol" in command:
             enrolled[command.split()[4]] = said
     assert len(enrolled) == 2, enrolled

@@ -28,6 +28,10 @@ class ClosedError(BrokerError):
     """The broker let us in and closed the connection without a word, with no message on its way that it could mind."""
 
 
+class SilentError(BrokerError):
+    """The broker is there and answers nothing, or acknowledges nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a connection ended that was open. `first`: the first bytes received; `error`: of the socket, None for EOF.
@@ -135,12 +139,12 @@ def explain_ending(
         if what == "TLS":
             return BrokerError(f"{place}: {_speaks_tls(config)}")
         return BrokerError(f"{place}: what answers there is {what}: correct mqtt.host and mqtt.port")
-    return _as_error(config, _explain_wordless(config, ending, ask))
+    return _as_error(config, _explain_wordless(config, ending, ask), silent=ending.silent)
 
 
 def _explain_lost(place: str, ending: Ending) -> EdgeAgenderError:
     if ending.silent:
-        return BrokerError(f"{place}: no answer any more: check the broker, the network and the firewall")
+        return SilentError(f"{place}: no answer any more: check the broker, the network and the firewall")
     if ending.error is not None and not isinstance(ending.error, ConnectionError):
         return BrokerError(f"{place}: the connection was ended here: {ending.error}: check what publishes there")
     kind = BrokerError if ending.carrying else ClosedError
@@ -156,11 +160,11 @@ def explain_closed_again(config: MqttConfig, name: str) -> EdgeAgenderError:
 def explain_unacknowledged(config: MqttConfig, for_s: float) -> EdgeAgenderError:
     """What to do about a broker that answers pings and acknowledges nothing."""
     text = f"it answers, but has acknowledged nothing for {for_s:g} s: see its log, its disk and its load"
-    return BrokerError(f"{where(config)}: {text}")
+    return SilentError(f"{where(config)}: {text}")
 
 
-def _as_error(config: MqttConfig, text: str) -> EdgeAgenderError:
-    kind = CredentialError if "client certificate" in text else BrokerError
+def _as_error(config: MqttConfig, text: str, *, silent: bool = False) -> EdgeAgenderError:
+    kind = CredentialError if "client certificate" in text else SilentError if silent else BrokerError
     return kind(f"{where(config)}: {text}")
 
 

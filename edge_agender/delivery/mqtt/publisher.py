@@ -17,7 +17,7 @@ from edge_agender.common.backoff import Backoff
 from edge_agender.common.once import Once
 from edge_agender.config.settings import MqttConfig
 from edge_agender.delivery.mqtt.connection import client_id, warn_if_insecure
-from edge_agender.delivery.mqtt.explain import ClosedError, TakenOverError, explain_closed_again, where
+from edge_agender.delivery.mqtt.explain import ClosedError, SilentError, TakenOverError, explain_closed_again, where
 from edge_agender.delivery.mqtt.limits import Limits
 from edge_agender.delivery.mqtt.rotation import Rotation
 from edge_agender.delivery.mqtt.session import STOP_S, LimitsLearnedError, Session
@@ -176,7 +176,7 @@ class Publisher:
     def _pause_s(self, error: EdgeAgenderError) -> float:
         """Return how long to wait before the next attempt, in seconds."""
         if not isinstance(error, TakenOverError):
-            return self._rotation.next_s()
+            return self._rotation.next_s(hangs=isinstance(error, SilentError))
         self._conflict = str(error)
         return self._taken_over.next_s()
 
