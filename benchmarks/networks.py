@@ -1,4 +1,7 @@
-"""How long each detector takes for a picture, and each estimator for a face: others' and ours in turn, one thread."""
+"""What each detector takes for a picture, and each estimator for a face: others' and ours in turn, one thread.
+
+Time is the processor's, of this process: on a machine that does much else, a clock on the wall counts others' turns.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ PUBLISHED_PAIR = "SSR-Net as published, our boxes"
 
 @dataclass(frozen=True)
 class Taken:
-    """Median milliseconds of a call, the median of its ratios to ours in the same round, and the networks' bytes."""
+    """Median milliseconds of a call, the median of its ratios to ours in the same round, the bytes of the networks."""
 
     median_ms: float
     times_ours: float
@@ -78,9 +81,9 @@ def _in_turn(calls: dict[str, Callable[[], object]], ours: str, rounds: int, siz
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             call()
-            seconds[name].append(time.perf_counter() - began_s)
+            seconds[name].append(time.process_time() - began_s)
     return {
         name: Taken(
             round(1e3 * statistics.median(taken), 3),

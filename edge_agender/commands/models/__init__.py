@@ -43,5 +43,5 @@ def run(options: Namespace) -> int:
     else:
         os.umask(0o022)  # whatever this shell has: the service, another user, is to read them
         spec = add_model(options.name, options.folder)
-        print(f"{spec.name}: installed in {spec.folder}")
+        print(f"{spec.name}: installed in {spec.folder}; terms: {spec.licence}")
     return 0
