@@ -1,13 +1,13 @@
 """Our tracker beside a plain IoU tracker and plain SORT, on simulated people whose whereabouts are known.
 
-Run in the root of a checkout:  python -m benchmarks.tracking [--seeds 5] [--json FILE]
+Run in the root of a checkout:  python -m benchmarks.tracking [--seeds 5] [--json FILE] [--ours] [scene ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -132,8 +132,9 @@ TRACKERS = {
     "SORT, gap 1 s": lambda scene: sort(scene, 1.0),
     "IoU, gap 1 s": plain_iou,
 }
-# Our noise figures were swept on seeds 1 to 3: these are others.
-FIRST_SEED = 11
+# The tracker's constants were chosen on these; what is published was never chosen on, and comes from the others.
+TUNED_SEEDS = (1, 2, 3, *range(101, 111))
+JUDGED_SEEDS = range(11, 31)
 SCENES = {
     "10 fps, 9 arrivals a minute, 10 % misses": Scene(arrivals=0.15),
     "10 fps, 18 arrivals a minute, 10 % misses": Scene(arrivals=0.30),
@@ -157,10 +158,11 @@ SCENES = {
 }
 
 
-def compare(scene: Scene, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
+def compare(scene: Scene, seeds: Sequence[int], trackers: Iterable[str]) -> dict[str, dict[str, float]]:
     """Return, by tracker, the figures over all seeds together."""
     rows = {}
-    for name, make in TRACKERS.items():
+    for name in trackers:
+        make = TRACKERS[name]
         scores = [score(seeded, make(seeded)) for seeded in (replace(scene, seed=k) for k in seeds)]
         rows[name] = _together(scores)
     return rows
@@ -209,18 +211,23 @@ def show_counted(scene: Scene, seeds: Sequence[int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3, help="ten simulated minutes each")
+    parser.add_argument("scenes", nargs="*", help="part of a scene's name; all without one")
+    parser.add_argument("--seeds", type=int, default=3, choices=range(1, len(JUDGED_SEEDS) + 1), metavar="N",
+                        help="ten simulated minutes each, at most 20")  # fmt: skip
+    parser.add_argument("--ours", action="store_true", help="without the trackers that ours is compared with")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    results = {}
+    seeds, results = JUDGED_SEEDS[: options.seeds], {}
     for name, scene in SCENES.items():
-        results[name] = compare(scene, range(FIRST_SEED, FIRST_SEED + options.seeds))
+        if options.scenes and not any(part in name for part in options.scenes):
+            continue
+        results[name] = compare(scene, seeds, ["ours"] if options.ours else TRACKERS)
         print(f"\n{name}\n{'':20} people  switches/100  count error  dwell error (p95)")
         for tracker, row in results[name].items():
             who = f"{tracker:20} {row['people']:6.0f}  {row['switches_per_100']:12.1f}"
             dwell = f"{row['dwell_error_s']:8.2f} s ({row['dwell_error_p95_s']:.1f} s)"
             print(f"{who}  {row['count_error_percent']:+10.1f}%  {dwell}", flush=True)
-        print(show_counted(scene, range(FIRST_SEED, FIRST_SEED + options.seeds)), flush=True)
+        print(show_counted(scene, seeds), flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -48,9 +48,12 @@ class Memory:
         ]
         again = {ready[row].id: lost[column] for row, column in assign(costs, 0.0)}
         for track in ready:
-            track.decided = True
+            # One detection that turned out to be nobody's is not yet a person.
+            track.decided = not track.rest or track.hits > 1
+            track.claims, track.rest = {}, False
             if track.id in again:
                 again[track.id].resume(track)
+                again[track.id].settled_s = now_s
         found = {old.id for old in again.values()}
         self.tracks = [old for old in self.tracks if old.id not in found]
         return [again.get(track.id, track) for track in tracks if track.id not in found]
@@ -58,7 +61,10 @@ class Memory:
 
 def _place_ratio(lost: Track, found: Track) -> float:
     """Return the log likelihood ratio of their places: by where it was lost, or by where it has been carried on to."""
-    ratio = same_person(lost.last_place, found.last_place, found.first_seen_s - lost.last_seen_s)
+    claim = found.claims.get(lost.id, -math.inf)
+    if found.rest and lost.id in found.claims:
+        return claim
+    ratio = max(claim, same_person(lost.last_place, found.last_place, found.first_seen_s - lost.last_seen_s))
     if math.isinf(lost.lost_s):
         return max(ratio, (WORST_COST - lost.cost(spot(found.found))) / 2)
     return ratio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Detection, Estimate, Face
@@ -38,12 +39,15 @@ class Track:
 
     Changed by Tracker only, save through add_estimate and `frontal`. `found` and `landmarks` are the latest
     detection's own: crop there; `box` is smoother. `decided`: known to be somebody new, or somebody remembered.
-    `lost_s`: when it was let go, infinite before. `last_place`: where it was last seen.
+    `lost_s`: when it was let go, infinite before. `last_place`: where it was last seen. `before`: what was known of it
+    before a doubt, while there is one; `rest`: what was seen since, once that is split off. `claims`: by track, the log
+    likelihood ratio of what begins a doubt or a newcomer. `settled_s`: when looks last told who it is.
     """
 
     __slots__ = (
-        "_aspect", "_evidence", "_log_size", "_x", "_y", "best_score", "decided", "first_seen_s", "found", "frontal",
-        "hits", "id", "landmarks", "last_place", "last_seen_s", "lost_s", "misses", "pose", "score", "unseen_s",
+        "_aspect", "_evidence", "_log_size", "_x", "_y", "before", "best_score", "claims", "decided", "doubt_s",
+        "first_seen_s", "found", "frontal", "hits", "id", "landmarks", "last_place", "last_seen_s", "lost_s", "misses",
+        "pose", "rest", "score", "settled_s", "unseen_s",
     )  # fmt: skip
 
     def __init__(self, track_id: int, detection: Detection, now_s: float) -> None:
@@ -65,6 +69,9 @@ class Track:
         self.pose = _pose(detection)
         self.decided, self.lost_s = False, math.inf
         self.last_place = self.place
+        self.before: Track | None = None
+        self.claims: dict[int, float] = {}
+        self.settled_s, self.rest = -math.inf, False
 
     @property
     def size_px(self) -> float:
@@ -86,7 +93,9 @@ class Track:
 
     @property
     def estimate(self) -> Estimate | None:
-        return self._evidence.estimate
+        """The running estimate; while in doubt, that of before."""
+        known = self._evidence if self.before is None else self.before._evidence
+        return known.estimate
 
     def needs_estimate(self, quality: float) -> bool:
         """True where an estimate of the crop just seen, of the given quality (0..1), would lower the uncertainty."""
@@ -109,7 +118,7 @@ class Track:
             score=self.score,
             estimate=self.estimate,
             first_seen_s=self.first_seen_s,
-            hits=self.hits,
+            hits=self.hits + (self.before.hits if self.before is not None else 0),
             last_seen_s=self.last_seen_s,
             frontal=self.frontal,
             pose=self.pose,
@@ -121,6 +130,8 @@ class Track:
         self._y.value += dy_px
         place = self.last_place
         self.last_place = place._replace(x=place.x + dx_px, y=place.y + dy_px)
+        if self.before is not None:
+            self.before.move(dx_px, dy_px)
 
     def rescale(self, across: float, down: float) -> None:
         """The same is shown so many times as wide and as high."""
@@ -133,6 +144,8 @@ class Track:
         self.found, self.landmarks = Box(box.x1 * across, box.y1 * down, box.x2 * across, box.y2 * down), None
         x, y, log_size, rate_x, rate_y = self.last_place
         self.last_place = Place(x * across, y * down, log_size + larger, rate_x * across, rate_y * down)
+        if self.before is not None:
+            self.before.rescale(across, down)
 
     def resume(self, later: Track) -> None:
         """Go on as another track, which is the same person found again."""
@@ -142,6 +155,36 @@ class Track:
         self.score, self.best_score = later.score, max(self.best_score, later.best_score)
         self.hits, self.misses, self.unseen_s = self.hits + later.hits, later.misses, later.unseen_s
         self.last_seen_s, self.last_place, self.lost_s = later.last_seen_s, later.last_place, math.inf
+
+    def doubt(self, claims: dict[int, float], now_s: float) -> None:
+        """The next detection may be of others just as well: keep what is known of this one apart from what follows.
+
+        `claims`: the log likelihood ratio of the detection by track, this one among them.
+        """
+        if self.before is not None:
+            self.claims = claims | self.claims
+            return
+        self.before, self.claims, self.doubt_s = copy(self), claims, now_s
+        self._x, self._y, self._log_size = copy(self._x), copy(self._y), copy(self._log_size)
+        self._evidence, self.hits = Evidence(), 0
+
+    def settle(self, now_s: float) -> None:
+        """No longer in doubt: what was seen since is of this one."""
+        before, self.before, self.claims, self.settled_s = self.before, None, {}, now_s
+        if before is not None:
+            self._evidence.merge(before._evidence)
+            self.hits += before.hits
+
+    def split(self, track_id: int, now_s: float) -> Track | None:
+        """Become what was seen since the doubt, undecided and with this number; return who it was before, unseen."""
+        before, self.before = self.before, None
+        if before is not None:
+            self.id, self.decided, self.rest, self.first_seen_s = track_id, False, True, self.doubt_s
+            before.predict(now_s - self.doubt_s)
+            before.unseen_s += now_s - self.doubt_s
+            before.misses += max(self.hits, 2)
+            before.frontal = before.pose = None
+        return before
 
     def predict(self, dt_s: float) -> None:
         """Move on without a detection."""
@@ -171,11 +214,17 @@ class Track:
         distance2 += offset_y * offset_y / spread_y + offset_size * offset_size / spread_size
         return distance2 + math.log(spread_x * spread_y * spread_size) - log_area2
 
-    def hit(self, detection: Detection, now_s: float) -> None:
+    def surprise(self, spot: Spot) -> float:
+        """Return by how much the squared distance of a detection, px² along one axis, exceeds what is expected."""
+        x, y, _, variance, _ = spot
+        distance2 = (x - self._x.value) ** 2 + (y - self._y.value) ** 2
+        return (distance2 - self._x.spread(variance) - self._y.spread(variance)) / 2
+
+    def hit(self, detection: Detection, now_s: float, shake_px2: float = 0.0) -> None:
         """This detection continues it."""
         box = detection.box
         size = _size(box)
-        variance = (CENTRE_SD * size) ** 2
+        variance = (CENTRE_SD * size) ** 2 + shake_px2
         x, y = box.centre
         self._x.update(x, variance)
         self._y.update(y, variance)
@@ -201,10 +250,15 @@ class Track:
         return Place(self._x.value, self._y.value, self._log_size.value, self._x.rate, self._y.rate)
 
 
-def spot(box: Box) -> Spot:
-    """Return a detection's place as Track.cost wants it."""
+def place_of(spot: Spot) -> Place:
+    """Return the place of a detection, which does not tell how it moves."""
+    return Place(*spot[:3])
+
+
+def spot(box: Box, shake_px2: float = 0.0) -> Spot:
+    """Return a detection's place as Track.cost wants it, where the camera shakes with the given variance."""
     size = _size(box)
-    return *box.centre, math.log(size), (CENTRE_SD * size) ** 2, 4 * math.log(size)
+    return *box.centre, math.log(size), (CENTRE_SD * size) ** 2 + shake_px2, 4 * math.log(size)
 
 
 def _pose(detection: Detection) -> HeadPose | None:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Detection, StillFace
-from edge_agender.vision.tracking.assignment import assign
-from edge_agender.vision.tracking.memory import Memory
+from edge_agender.vision.tracking.assignment import Costs, assign
+from edge_agender.vision.tracking.doubt import rivals
+from edge_agender.vision.tracking.memory import DECIDE_S, Memory
 from edge_agender.vision.tracking.pictures import Pictures
-from edge_agender.vision.tracking.shake import LEAST_PEOPLE, movement
+from edge_agender.vision.tracking.shake import LEAST_PEOPLE, Shake, knocked, movement
 from edge_agender.vision.tracking.track import WORST_COST, Spot, Track, spot
 
 # Without a frame for so long, whoever comes is somebody new; a growing size carried on for hours is no number any more.
@@ -23,6 +24,10 @@ PAUSE_S = 60.0
 # Who was missed by this many searches and for so long is recognised by place and looks, not by place alone: among
 # people who stand close together, a neighbour would be taken for somebody who has looked away.
 FAR_MISSES, FAR_S = 3, 0.5
+# Estimates that tell whom a doubtful detection was of.
+ENOUGH = 2
+# That everybody's places fit better by so much is asked of a movement of the camera, which is rare: -2 log likelihood.
+MOVES_RARELY = 10.0
 
 
 class Tracker:
@@ -33,6 +38,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._memory = Memory(config.rejoin_s)
         self._pictures = Pictures(config.picture_after_s)
+        self._shake = Shake()
         self._next_id = 1
         self._predicted_s = self._searched_s = float("-inf")
 
@@ -67,6 +73,7 @@ class Tracker:
         self._predicted_s = self._searched_s = float("-inf")
         self._memory.reset()
         self._pictures.reset()
+        self._shake = Shake()
 
     def move(self, dx_px: float, dy_px: float) -> None:
         """The camera moved, and with it the whole picture, by so many pixels since the last search."""
@@ -104,35 +111,69 @@ class Tracker:
         self.predict(now_s)
         found = [d for d in detections if d.box.width > 0 and d.box.height > 0]
         found = self._pictures.others(found, now_s)
-        near, pairs = self._pair([spot(d.box) for d in found])
+        spots = [spot(d.box, self._shake.px2) for d in found]
+        near, pairs, costs = self._pair(spots)
+        self._shake.learn(near, spots, pairs, now_s)
+        for row, claims in rivals(near, self._apart(), pairs, costs, spots, now_s).items():
+            near[row].doubt(claims, now_s)
         for row, column in pairs:
-            near[row].hit(found[column], now_s)
+            near[row].hit(found[column], now_s, self._shake.px2)
+        vanished = [track for track in near if track.seen and track.decided] if not pairs else []
         self._let_go({near[row].id for row, _ in pairs}, now_s)
         taken = {column for _, column in pairs}
-        self._begin([d for column, d in enumerate(found) if column not in taken], now_s)
+        self._begin([d for column, d in enumerate(found) if column not in taken], vanished, now_s)
         self._searched_s = now_s
-        fresh = [track for track in self._tracks if not track.decided and self._confirmed(track)]
-        if fresh:
-            hidden = [track for track in self._tracks if track.decided and track.misses > 1]
-            self._tracks = self._memory.recognise(self._tracks, fresh, hidden, now_s)
+        self._recognise(now_s)
         still = self._pictures.recognise(self._tracks, self._memory.tracks, now_s)
         self._tracks = [track for track in self._tracks if track.id not in still]
         return self.tracks
 
-    def _pair(self, spots: Sequence[Spot]) -> tuple[list[Track], list[tuple[int, int]]]:
+    def _apart(self) -> list[Track]:
+        """Who is found again by place and looks only: the remembered, and the doubtful as they were before."""
+        before = [track.before for track in self._tracks if track.before is not None]
+        return [*(track for track in self._tracks if _far(track)), *before, *self._memory.tracks]
+
+    def _recognise(self, now_s: float) -> None:
+        """Tell who the newcomers are, and whom the doubtful have turned out to be."""
+        ready = any(
+            track.estimates >= ENOUGH if track.before is not None else self._newcomer(track) and track.estimates
+            for track in self._tracks
+        )
+        for track in list(self._tracks):
+            if track.before is not None and (ready or not track.seen or now_s - track.doubt_s > DECIDE_S):
+                self._split(track, now_s, ready)
+        fresh = [track for track in self._tracks if track.rest or self._newcomer(track)]
+        if fresh:
+            hidden = [track for track in self._tracks if track.decided and track.misses > 1]
+            self._tracks = self._memory.recognise(self._tracks, fresh, hidden, now_s)
+
+    def _newcomer(self, track: Track) -> bool:
+        return not track.decided and self._confirmed(track)
+
+    def _split(self, track: Track, now_s: float, ready: bool) -> None:
+        if track.estimates:
+            before = track.split(self._next_id, now_s)
+            self._next_id += 1
+            self._tracks += [before] if before is not None else []
+        elif not (ready and track.seen and now_s - track.doubt_s <= DECIDE_S):
+            track.settle(now_s)
+
+    def _pair(self, spots: Sequence[Spot]) -> tuple[list[Track], list[tuple[int, int]], Costs]:
         """Return tracks, and which of them each detection continues; where the camera moved, after moving them."""
         near = [track for track in self._tracks if not _far(track)]
-        pairs = assign([[track.cost(each) for each in spots] for track in near], WORST_COST)
+        costs = [[track.cost(each) for each in spots] for track in near]
+        pairs = assign(costs, WORST_COST)
         seen = [track for track in near if track.seen]
         if len(seen) >= LEAST_PEOPLE and len(pairs) < min(len(seen), len(spots)):
             moved = movement(seen, spots)
             if moved is not None:
                 self.move(*moved)
-                after = assign([[track.cost(each) for each in spots] for track in near], WORST_COST)
-                if len(after) > len(pairs):
-                    return near, after
+                costs_after = [[track.cost(each) for each in spots] for track in near]
+                after = assign(costs_after, WORST_COST)
+                if len(after) > len(pairs) and _total(costs_after, after) + MOVES_RARELY < _total(costs, pairs):
+                    return near, after, costs_after
                 self.move(-moved[0], -moved[1])
-        return near, pairs
+        return near, pairs, costs
 
     def _let_go(self, matched: set[int], now_s: float) -> None:
         since_s = now_s - self._searched_s
@@ -145,22 +186,30 @@ class Tracker:
     def _confirmed(self, track: Track) -> bool:
         # One sure detection vouches for the doubtful ones before it: who comes nearer was there from the start, while
         # the back of a head stays doubtful for as long as it is in view.
-        return track.hits >= self._config.min_hits and track.best_score >= self._config.confirm_score
+        seen_often = track.decided or track.hits >= self._config.min_hits
+        return seen_often and track.best_score >= self._config.confirm_score
 
     def _keeps(self, track: Track) -> bool:
-        seen_often = track.hits >= self._config.min_hits
+        seen_often = track.decided or track.hits >= self._config.min_hits
         limit_s = self._config.max_gap_s if seen_often else self._config.max_gap_unconfirmed_s
         # One miss is never enough: searches may be further apart than the limit.
         return track.misses < 2 or track.unseen_s <= limit_s
 
-    def _begin(self, unmatched: Sequence[Detection], now_s: float) -> None:
+    def _begin(self, unmatched: Sequence[Detection], vanished: Sequence[Track], now_s: float) -> None:
+        """Begin a track a detection; where nobody was found in place, it may be one of those, by a knocked camera."""
         for detection in sorted(unmatched, key=lambda detection: -detection.score):
             centre = detection.box.centre
             # A second box of a face that has one is what the detector's own suppression of such boxes left over.
             another = any(track.seen and _inside(centre, track.found) for track in self._tracks)
             if detection.score >= self._config.start_score and not another:
-                self._tracks.append(Track(self._next_id, detection, now_s))
+                newcomer = Track(self._next_id, detection, now_s)
+                newcomer.claims = knocked(newcomer, vanished)
+                self._tracks.append(newcomer)
                 self._next_id += 1
+
+
+def _total(costs: Costs, pairs: Sequence[tuple[int, int]]) -> float:
+    return sum(costs[row][column] - WORST_COST for row, column in pairs)
 
 
 def _far(track: Track) -> bool:
