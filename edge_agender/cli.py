@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from edge_agender import __version__
 from edge_agender.commands.parser import Parser
-from edge_agender.common.shown import scrubbed
+from edge_agender.common.masking import scrubbed
 from edge_agender.device.arguments import hide_addresses
 from edge_agender.errors import EdgeAgenderError, ExhaustedError, UsageError
 

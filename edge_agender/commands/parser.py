@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from edge_agender.common.shown import scrubbed
+from edge_agender.common.masking import scrubbed
 from edge_agender.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from edge_agender.common.shown import scrubbed
+from edge_agender.common.masking import scrubbed
 
 
 def configure_logging(level: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agender.common.shown import hides, shown
+from edge_agender.common.masking import hides, shown
 from edge_agender.config.settings import Config, SourceConfig
 from edge_agender.errors import CredentialError
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from edge_agender.audience.spans import number, whole
-from edge_agender.common.shown import scrubbed
+from edge_agender.common.masking import scrubbed
 from edge_agender.config.remote import LENGTHS, LONGEST_REASON, digest, effective, value_of, with_remote
 from edge_agender.config.settings import Config
 from edge_agender.device.state import StateFolder

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_agender.common.shown import scrubbed, shown
+from edge_agender.common.masking import scrubbed, shown
 
 # Fields of /proc/self/stat (proc(5)): where the arguments begin and end.
 _ARG_START, _ARG_END = 48, 49

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge_agender.common.files import opened
-from edge_agender.common.shown import shown
+from edge_agender.common.masking import shown
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Picture
 from edge_agender.imaging.orientation import UPRIGHT, upright

@@ -152,7 +152,7 @@ def test_an_address_on_the_command_line_is_shown_nowhere(address: str, tmp_path:
 
 
 def page(port: int, path: str) -> bytes:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", path)
     try:
         return connection.getresponse().read()

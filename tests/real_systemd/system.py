@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 UNIT = "edge-agender.service"
 CONFIG = Path("/etc/edge-agender/config.yaml")
@@ -163,3 +163,31 @@ def guarded_broker(folder: Path, user: str, password: str) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait()
+
+
+def main_pid() -> int:
+    return int(show("MainPID"))
+
+
+def statuses(broker: Broker) -> list[str]:
+    return [message["state"] for message in broker.heard("status")]
+
+
+def anew(broker: Broker) -> int:
+    """Stop the service and start it; return its process once it, and no former one, is heard to be online."""
+    sh("systemctl", "stop", UNIT)
+    wait_for("goodbye", lambda: statuses(broker)[-1:] != ["online"])
+    broker.forget()
+    start()
+    wait_for("online", lambda: statuses(broker)[-1:] == ["online"])
+    return main_pid()
+
+
+class Packages(NamedTuple):
+    old: str
+    new: str
+
+
+def packages() -> Packages:
+    """The two packages that the command line names."""
+    return Packages(*sys.argv[1:3])

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edge_agender.capture.sources.base import BaseSource, Framer
+from edge_agender.common.masking import shown
 from edge_agender.common.media import PICTURE_SUFFIXES
-from edge_agender.common.shown import shown
 from edge_agender.config.settings import SourceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Frame

@@ -12,8 +12,8 @@ from edge_agender.capture.sources.clock import LiveClock, Pace, RecordingClock
 from edge_agender.capture.sources.connection import Connection, Facts, Item
 from edge_agender.capture.sources.feeds import feed_of
 from edge_agender.capture.sources.media import Shot
-from edge_agender.capture.sources.reconnect import ReconnectingSource
-from edge_agender.common.shown import shown
+from edge_agender.capture.sources.reconnect import ReconnectingSource, WantedRate
+from edge_agender.common.masking import shown
 from edge_agender.config.settings import SourceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Frame
@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 # How often a wait looks at `stop`.
 _SLICE_S = 0.1
-# Frames of a camera come with jitter: one that is early by less than this part of the period is not skipped.
-_EARLY_PART = 0.25
 # A decoder further behind than this skips to the next key frame.
 _MAX_BEHIND_S = 1.5
 # A connection's own thread gives up first.
@@ -62,13 +60,6 @@ class StreamSource(ReconnectingSource):
             self._fail("it stopped sending")
         return None
 
-    def reopen(self) -> None:
-        self.restarts += 1
-        self._disconnect()
-
-    def close(self) -> None:
-        self._disconnect()
-
     def _connect(self) -> None:
         if not self._asked:
             log.info("%s: connecting, for up to %g s", self._name, self._config.opencv.timeout_s)
@@ -77,7 +68,7 @@ class StreamSource(ReconnectingSource):
         self._player = Player(self._connection, self._config, self._stop)
         self.made_progress()
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
         connection, self._connection, self._player = self._connection, None, None
         if connection is not None:
             connection.leave()
@@ -97,7 +88,7 @@ class StreamSource(ReconnectingSource):
         if self._player is not None and not self._player.played:
             # Nothing came this way: a firewall may let the other one through.
             self._transport = _OTHER_TRANSPORT[self._transport]
-        self._disconnect()
+        self.disconnect()
         remedy = "" if ": " in reason else ": see that it is on, and that source.opencv.uri is its address"
         self.wait_to_retry(f"{reason}{remedy}")
 
@@ -175,9 +166,8 @@ class _LiveTiming:
 
     def __init__(self, period_s: float, wanted_s: float, has_stamps: bool) -> None:
         self._clock = LiveClock(period_s)
-        self._wanted_s = wanted_s
+        self._rate = WantedRate(wanted_s)
         self._has_stamps = has_stamps
-        self._next_s = float("-inf")
         self._delay_s = 0.0
         self.adapts = True
 
@@ -186,13 +176,10 @@ class _LiveTiming:
         self._clock.adaptive = self.adapts
         due_s = self._clock.due_s(stamp_s if self._has_stamps else None, arrival_s)
         self._delay_s = due_s - arrival_s
-        if not self.wants(due_s):
-            return None
-        self._next_s = max(self._next_s, due_s - self._wanted_s) + self._wanted_s
-        return due_s
+        return due_s if self._rate.take(due_s) else None
 
     def wants(self, due_s: float) -> bool:
-        return due_s >= self._next_s - self._wanted_s * _EARLY_PART
+        return self._rate.wants(due_s)
 
     def is_late(self, item: Item, now_s: float) -> bool:
         """True where decoding has fallen behind what arrives."""

@@ -12,9 +12,31 @@ from edge_agender.config.settings import SourceConfig
 
 log = logging.getLogger(__name__)
 
+# Frames come with jitter: one that is early by less than this part of the period is not skipped.
+_EARLY_PART = 0.25
+
 FIRST_RETRY_S = 1.0
 # While it waits to try again, it shows this often that it is not stuck: well within the watchdog's 30 s.
 STILL_WAITING_S = 5.0
+
+
+class WantedRate:
+    """Which frames are wanted of a camera that sends more than that. Times are seconds on any one clock."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._next_s = float("-inf")
+
+    def wants(self, at_s: float) -> bool:
+        """Return whether a frame of that time is wanted."""
+        return at_s >= self._next_s - self._period_s * _EARLY_PART
+
+    def take(self, at_s: float) -> bool:
+        """Return the same, and count the frame as taken. One that came late does not cost the next one its turn."""
+        if not self.wants(at_s):
+            return False
+        self._next_s = max(self._next_s, at_s - self._period_s) + self._period_s
+        return True
 
 
 class ReconnectingSource(BaseSource):
@@ -27,6 +49,17 @@ class ReconnectingSource(BaseSource):
         self._config, self._stop, self._name = config, stop, name
         self._retry_s = FIRST_RETRY_S
         self._came = False
+
+    def disconnect(self) -> None:
+        """Give up what is open, where anything is; the next read opens it anew."""
+        raise NotImplementedError
+
+    def reopen(self) -> None:
+        self.restarts += 1
+        self.disconnect()
+
+    def close(self) -> None:
+        self.disconnect()
 
     def arrived(self) -> None:
         """A frame has come."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_agender.capture.sources import nodes
 from edge_agender.capture.sources.base import Framer
-from edge_agender.capture.sources.reconnect import ReconnectingSource
+from edge_agender.capture.sources.reconnect import ReconnectingSource, WantedRate
 from edge_agender.config.settings import SourceConfig
 from edge_agender.errors import CameraError
 from edge_agender.imaging.frame import Frame, Picture
@@ -19,8 +19,6 @@ from edge_agender.imaging.quiet import silence_opencv
 
 # How long close() waits for a read in progress. A dead camera may block it: then the reader cleans up.
 _CLOSE_WAIT_S = 0.5
-# Frames come with jitter: one that is early by less than this part of the period is not skipped.
-_EARLY_PART = 0.25
 
 
 class UsbSource(ReconnectingSource):
@@ -30,7 +28,7 @@ class UsbSource(ReconnectingSource):
         super().__init__(config, stop, device)
         self._device = Path(device)
         self._framer = Framer(config)
-        self._next_s = 0.0
+        self._rate = WantedRate(1 / config.rate_hz)
         self._reader: V4l2Reader | None = None
         self._open()
 
@@ -47,16 +45,9 @@ class UsbSource(ReconnectingSource):
                 self.arrived()
                 return self._framer.frame(picture, time.monotonic())
             if not self._stop.is_set():
-                self._disconnect()
+                self.disconnect()
                 self.wait_to_retry(f"no more frames: {self._remedy()}")
         return None
-
-    def reopen(self) -> None:
-        self.restarts += 1
-        self._disconnect()
-
-    def close(self) -> None:
-        self._disconnect()
 
     def _open(self) -> None:
         """Raise CameraError where it is not there, no camera, or somebody else's."""
@@ -79,7 +70,7 @@ class UsbSource(ReconnectingSource):
         self._reader = reader
         return True
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()
@@ -91,17 +82,10 @@ class UsbSource(ReconnectingSource):
         """
         reader = self._reader
         while reader is not None and not self._stop.is_set() and reader.grab():
-            picture = reader.retrieve() if self._is_due(time.monotonic()) else None
+            picture = reader.retrieve() if self._rate.take(time.monotonic()) else None
             if picture is not None:
                 return picture
         return None
-
-    def _is_due(self, now_s: float) -> bool:
-        period_s = 1 / self._config.rate_hz
-        if now_s < self._next_s - period_s * _EARLY_PART:
-            return False
-        self._next_s = max(self._next_s, now_s - period_s) + period_s
-        return True
 
     def _remedy(self) -> str:
         if nodes.belongs_to_the_pi(self._device):

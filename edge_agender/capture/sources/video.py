@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from edge_agender.capture.sources.base import BaseSource, Framer, Source
 from edge_agender.capture.sources.clock import Pace, RecordingClock
 from edge_agender.capture.sources.media import MediaReader, Shot
-from edge_agender.common.shown import shown
+from edge_agender.common.masking import shown
 from edge_agender.config.settings import SourceConfig
 from edge_agender.errors import MediaError
 from edge_agender.imaging.frame import Frame

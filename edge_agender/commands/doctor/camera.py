@@ -14,7 +14,7 @@ from edge_agender.audience.distance import counted_focal_px
 from edge_agender.capture.sources import Source, open_source
 from edge_agender.commands.doctor import unit
 from edge_agender.commands.doctor.result import Result, from_error
-from edge_agender.common.shown import shown
+from edge_agender.common.masking import shown
 from edge_agender.config.settings import Config, RegionConfig, SourceConfig, WebConfig
 from edge_agender.device.installation import Place, visible
 from edge_agender.device.state import StateFolder

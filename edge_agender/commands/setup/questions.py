@@ -10,7 +10,7 @@ from edge_agender.commands.setup import draft as drafts
 from edge_agender.commands.setup import estimator
 from edge_agender.commands.setup.draft import Draft
 from edge_agender.commands.setup.prompt import Prompt
-from edge_agender.common.shown import shown
+from edge_agender.common.masking import shown
 from edge_agender.config import secrets as passwords
 from edge_agender.config.token import read_token
 from edge_agender.delivery.mqtt.probe import check_connection

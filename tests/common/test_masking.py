@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agender.common.shown import HIDDEN, scrubbed, shown
+from edge_agender.common.masking import HIDDEN, scrubbed, shown
 from edge_agender.device.arguments import public_words
 
 SECRET = "Secret99"
