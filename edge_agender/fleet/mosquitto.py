@@ -62,11 +62,8 @@ log_type error
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """`with_us`: a command in front of another that ends it when this process is killed."""
-
     broker: str
     passwords: str
-    with_us: tuple[str, ...] = ()
 
 
 def find_programs() -> Programs:
@@ -74,8 +71,18 @@ def find_programs() -> Programs:
     found = [shutil.which(name, path=path) for name in ("mosquitto", "mosquitto_passwd")]
     if found[0] is None or found[1] is None:
         raise ConfigError("broker: own needs Mosquitto: sudo apt install mosquitto, or set broker: mqtt")
+    return Programs(found[0], found[1])
+
+
+def with_us() -> tuple[str, ...]:
+    """Return a command in front of another that ends it when this process is killed; empty where there is none.
+
+    The unit's sandbox lets no setpriv change anything; systemd itself ends there what is left.
+    """
     setpriv = shutil.which("setpriv")
-    return Programs(found[0], found[1], (setpriv, "--pdeathsig", "TERM") if setpriv else ())
+    words = (setpriv, "--pdeathsig", "TERM") if setpriv else ()
+    works = words and not subprocess.run([*words, "true"], capture_output=True, check=False).returncode
+    return words if works else ()
 
 
 class Credentials:
@@ -151,7 +158,7 @@ class OwnBroker:
     def __init__(self, config: OwnBrokerConfig, folder: Path, prefix: str) -> None:
         self._config = config
         self.credentials = Credentials(folder, prefix)
-        self._programs = find_programs()
+        self._programs, self._with_us = find_programs(), with_us()
         self._process: subprocess.Popen[bytes] | None = None
         self._ends = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="mosquitto", daemon=True)
@@ -197,7 +204,7 @@ class OwnBroker:
 
     def _start(self) -> None:
         folder = self.credentials.folder
-        command: Sequence[str] = [*self._programs.with_us, self._programs.broker, "-c", str(folder / "mosquitto.conf")]
+        command: Sequence[str] = [*self._with_us, self._programs.broker, "-c", str(folder / "mosquitto.conf")]
         # In a session of its own: Ctrl-C ends the collector first, and then this.
         self._process = subprocess.Popen(command, start_new_session=True)
         self._note_pid()

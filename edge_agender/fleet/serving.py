@@ -32,7 +32,8 @@ _log = logging.getLogger(__name__)
 
 LISTEN_S = 30.0
 TURN_S = 1.0
-HEAL_EVERY_S = 15.0
+# A device takes one command in five seconds.
+HEAL_EVERY_S = 6.0
 PUBLISH_EVERY_S = 5.0
 DELETE_EVERY_S = 600.0
 EXPIRE_EVERY_S = 60.0

@@ -28,7 +28,8 @@ from proofs.fleet.people import PLACES
 from proofs.fleet.poison import Poison
 from proofs.fleet.rig import Result, Rig, count
 
-HEAL_S = 150.0
+# Each gap of a device is asked for by a command of its own, one in six seconds.
+HEAL_S = 600.0
 # A collector lives for up to so many times as long as it takes to start: kills at that time are wanted as well.
 LIFE = 2.5
 SETTINGS = ("heal.after_s=2", "heal.every_s=6", "page.enabled=false")
