@@ -5,8 +5,9 @@ average it is the sum (systematic sampling, Madow 1949). What rounding added or 
 over any number of periods a cell misses its sum by about k at most, and every viewer is published exactly once.
 Neighbouring ages are sampled one after the other: their errors cancel, so ages and genders as a whole err less.
 
-Why nobody shows: a published 0 may stand for 0 to k - 1 viewers, k for 1 to 2k - 1. tests/audience/test_attack.py
-tries it on all that is published.
+Why nobody shows: a published 0 may stand for 0 to k - 1 viewers, k for 1 to 2k - 1. One viewer more than is published
+stays behind: somebody who walked past alone knows who that was, and must not learn who four others were.
+tests/audience/test_attack.py and test_outsider.py try it on all that is published.
 """
 
 from __future__ import annotations
@@ -35,11 +36,16 @@ def settle(
     `viewers` are those of `sums` and `brought` together. `chance` returns a number from [0, 1).
     """
     due = {key: sums.get(key, 0.0) + brought.get(key, 0.0) for key in order}
-    shares = viewers // min_cell
+    shares = portions(viewers, min_cell)
     published = dict.fromkeys(order, 0)
     for key in _drawn(due, shares, order, chance):
         published[key] += min_cell
     return published, {key: due[key] - published[key] for key in order}
+
+
+def portions(viewers: int, min_cell: int) -> int:
+    """Return how many portions of `min_cell` viewers are published of so many."""
+    return max(viewers - (min_cell > 1), 0) // min_cell
 
 
 def _drawn(due: Mapping[Key, float], shares: int, order: Sequence[Key], chance: Callable[[], float]) -> list[Key]:

@@ -7,7 +7,7 @@ out right where hard bands put the whole error of every estimate into the table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,9 +28,13 @@ Sums = dict[CellKey, float]
 
 @dataclass
 class PeriodTally:
-    """One period's viewers, and their fractions by content, gender and age band."""
+    """One period's viewers, and their fractions by content, gender and age band.
+
+    `min_cell` is what was promised to those who came: published coarser it may be later, never finer.
+    """
 
     number: int = 0
+    min_cell: int = 1
     covered_s: float = 0.0
     viewers: int = 0
     sums: Sums = field(default_factory=dict)
@@ -54,15 +58,12 @@ def to_plain(tally: PeriodTally) -> dict[str, Any]:
 def from_plain(data: Mapping[str, Any]) -> PeriodTally:
     """Return the tally that to_plain gave; raise ValueError for anything else."""
     try:
-        counted = whole(data["number"]), number(data["covered_s"]), whole(data["viewers"])
-        tally = PeriodTally(*counted, _sums_from_plain(data["sums"], 0.0))
+        tally = PeriodTally(whole(data["number"]), whole(data["min_cell"], 1), number(data["covered_s"]))
+        tally.viewers, tally.sums = whole(data["viewers"]), _sums_from_plain(data["sums"], 0.0)
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a period's state: {error!r}") from None
     _check(tally.sums, tally.viewers)
     return tally
-
-
-PERIOD = Kind(PeriodTally, to_plain, from_plain)
 
 
 class Periods:
@@ -81,9 +82,12 @@ class Periods:
         by_content: bool,
         chance: Callable[[], float],
     ) -> None:
-        self._bands, self._min_cell, self._by_content, self._chance = bands, min_cell, by_content, chance
-        self._spans = Spans(length_s, grace_s, PERIOD)
+        self._bands, self._min_cell, self._by_contents, self._chance = bands, min_cell, by_content, chance
+        kind = Kind(lambda number: PeriodTally(number, min_cell), to_plain, from_plain)
+        self._spans = Spans(length_s, grace_s, kind)
         self._carried, self._withheld = Sums(), 0
+        # With which min_cell the carried ones were left behind.
+        self._carried_min_cell = min_cell
 
     def watch(self, utc_s: float, now_s: float) -> None:
         """A frame was watched; `now_s` is monotonic."""
@@ -93,7 +97,7 @@ class Periods:
     def leave(self, visit: Visit) -> None:
         """Take in a visit that is over; only viewers count."""
         if visit.is_viewer:
-            content = _longest(visit) if self._by_content else None
+            content = _longest(visit) if self._by_contents else None
             self._spans.at(visit.last_utc_s).add(content, self._bands.fractions(visit.estimate))
 
     def due(self, utc_s: float) -> list[Demographics]:
@@ -111,25 +115,37 @@ class Periods:
     def snapshot(self) -> dict[str, Any]:
         """Return all that a new process needs to go on, in JSON's types."""
         carried = {"withheld": self._withheld, "carried": _sums_to_plain(self._carried)}
-        return {**self._spans.snapshot(), **carried}
+        return {**self._spans.snapshot(), **carried, "carried_min_cell": self._carried_min_cell}
 
     def restore(self, snapshot: Mapping[str, Any], utc_s: float) -> None:
         """Go on from another process's snapshot; raise ValueError, with nothing changed, where it cannot be used."""
         spans = self._spans.restored(snapshot, utc_s)
         try:
             withheld, carried = whole(snapshot["withheld"]), _sums_from_plain(snapshot["carried"], -1e12)
+            min_cell = whole(snapshot["carried_min_cell"], 1)
         except (KeyError, TypeError) as error:
             raise ValueError(f"the demographics' state cannot be read: {error!r}") from None
         _check(carried, withheld)
-        self._spans, self._carried, self._withheld = spans, carried, withheld
+        self._spans, self._carried, self._withheld, self._carried_min_cell = spans, carried, withheld, min_cell
 
     def _settle(self, closed: Closed[PeriodTally]) -> Demographics:
+        """Settle each content for itself: whoever knows what was on when knows how many viewers each had."""
         tally, brought = closed.tally, self._withheld
-        order = self._order(tally.sums, self._carried)
+        min_cell, cells = max(self._min_cell, tally.min_cell), dict[CellKey, int]()
+        sums, carried = self._by_content(tally.sums), self._by_content(self._carried)
+        finer = min_cell < self._carried_min_cell
+        self._carried, self._carried_min_cell = Sums(), min_cell
+        for content in _recent(carried, sums):
+            order = [CellKey(content, *cell) for cell in self._bands.cells]
+            now, before = _into(order, sums.get(content, {})), _into(order, carried.get(content, {}))
+            if finer:
+                # Who they were was withheld for good: only that they came is left of them.
+                before = dict.fromkeys(order, sum(before.values()) / len(order))
+            people = round(sum(now.values()) + sum(before.values()))
+            settled, left = settle(now, before, people, min_cell, order, self._chance)
+            cells |= settled
+            self._carried |= {key: part for key, part in left.items() if abs(part) > _NOTHING}
         viewers = tally.viewers + brought
-        sums, carried = _into(order, tally.sums), _into(order, self._carried)
-        cells, left = settle(sums, carried, viewers, self._min_cell, order, self._chance)
-        self._carried = {key: part for key, part in left.items() if abs(part) > _NOTHING}
         self._withheld = viewers - sum(cells.values())
         return Demographics(
             number=tally.number,
@@ -140,15 +156,28 @@ class Periods:
             viewers=tally.viewers,
             brought_forward=brought,
             withheld=self._withheld,
-            min_cell=self._min_cell,
-            cells=_published(cells, self._min_cell),
+            min_cell=min_cell,
+            cells=_published(cells, min_cell),
         )
 
-    def _order(self, now: Iterable[CellKey], before: Iterable[CellKey]) -> Sequence[CellKey]:
-        """Return every cell, neighbours one after the other: content by content, by age, women and men by turns."""
-        contents = dict.fromkeys(key.content for keys in (now, before) for key in keys)
-        named = sorted(list(contents or {None: None})[: 2 * MOST_CONTENTS], key=lambda content: content or "")
-        return [CellKey(content, *cell) for content in named for cell in self._bands.cells]
+    def _by_content(self, sums: Sums) -> dict[str | None, Sums]:
+        """Return sums apart by content; all under None where the table is not split any more."""
+        parts: dict[str | None, Sums] = {}
+        for key, part in sums.items():
+            content = key.content if self._by_contents else None
+            cells = parts.setdefault(content, {})
+            cells[key] = cells.get(key, 0.0) + part
+        return parts
+
+
+def _recent(carried: dict[str | None, Sums], now: dict[str | None, Sums]) -> list[str | None]:
+    """Return the contents to settle, by name; what was carried for others than the latest goes to no content."""
+    kept = [*now, *(content for content in carried if content not in now)][:MOST_CONTENTS]
+    for content in [content for content in carried if content not in kept]:
+        nowhere = carried.setdefault(None, {})
+        for key, part in carried.pop(content).items():
+            nowhere[key] = nowhere.get(key, 0.0) + part
+    return sorted({*kept, *carried} or {None}, key=lambda content: content or "")
 
 
 def _longest(visit: Visit) -> str | None:
@@ -161,28 +190,28 @@ def _longest(visit: Visit) -> str | None:
 
 
 def _into(order: Sequence[CellKey], sums: Sums) -> Sums:
-    """Return sums by the cells of now. What belongs to none of them is shared out: in its content and gender if it can.
-
-    Other bands were configured since, or there are too many contents.
-    """
+    """Return sums by the cells of now. What belongs to none of them, as other bands were configured, is shared out."""
     parts = dict.fromkeys(order, 0.0)
     for key, part in sums.items():
-        fits = [key] if key in parts else [cell for cell in order if cell[:2] == key[:2]] or order
-        for cell in fits:
-            parts[cell] += part / len(fits)
+        fits = [cell for cell in order if cell[1:] == key[1:]] or [cell for cell in order if cell.gender == key.gender]
+        for cell in fits or order:
+            parts[cell] += part / len(fits or order)
     return parts
 
 
 def _published(cells: Mapping[CellKey, int], min_cell: int) -> tuple[tuple[CellKey, int, float], ...]:
-    """Return the cells with their deviation; of a content of which nothing is published, none."""
+    """Return the cells with their deviation; of a content of which nothing is published, none.
+
+    Where nothing at all is published, no content is named: one that is named would have had a viewer.
+    """
     by_content = Counter[str | None]()
     for key, viewers in cells.items():
         by_content[key.content] += viewers
     total = sum(cells.values())
-    shown = {content for content, viewers in by_content.items() if viewers} or {min(by_content, key=lambda c: c or "")}
-    return tuple(
-        (key, viewers, deviation(viewers, total, min_cell)) for key, viewers in cells.items() if key.content in shown
-    )
+    shown = {content for content, viewers in by_content.items() if viewers}
+    nothing = dict.fromkeys((CellKey(None, key.gender, key.age_band) for key in cells), 0)
+    published = {key: viewers for key, viewers in cells.items() if key.content in shown} or nothing
+    return tuple((key, viewers, deviation(viewers, total, min_cell)) for key, viewers in published.items())
 
 
 def _sums_to_plain(sums: Sums) -> list[list[Any]]:

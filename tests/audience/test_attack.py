@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from edge_agender.audience.ledger import settle
+from edge_agender.audience.ledger import portions, settle
 
 Counts = tuple[int, ...]
 Seen = tuple[Counts, ...]
@@ -44,7 +44,7 @@ def published(periods: Seen, min_cell: int) -> Iterator[Seen]:
         sums = {cell: float(count) for cell, count in enumerate(periods[at])}
         viewers = sum(periods[at]) + withheld
         due = [max(sums[cell] + carried.get(cell, 0.0), 0.0) for cell in order]
-        for start in starts(due, viewers // min_cell):
+        for start in starts(due, portions(viewers, min_cell)):
             cells, left = settle(sums, carried, viewers, min_cell, order, lambda start=start: start)
             yield from go_on(at + 1, left, viewers - sum(cells.values()), (*told, tuple(cells.values())))
 

@@ -75,15 +75,44 @@ def test_passers_by_are_not_counted() -> None:
 
 def test_contents_split_the_table_and_each_viewer_is_in_one() -> None:
     book = periods(by_content=True)
-    add(book, 0, 20, content="a")
-    add(book, 0, 10, content="b")
-    add(book, 0, 5)
+    add(book, 0, 21, content="a")
+    add(book, 0, 11, content="b")
+    add(book, 0, 6)
     (period,) = told(book)
     by_content = Counter[str | None]()
     for key, viewers, _ in period.cells:
         by_content[key.content] += viewers
     assert by_content.total() == 35
     assert (by_content["a"], by_content["b"], by_content[None]) == (20, 10, 5)
+
+
+def test_another_split_since_the_restart_loses_nobody() -> None:
+    book, whole = periods(by_content=True), periods()
+    for content, people in (("a", 4), ("b", 4), (None, 3)):
+        add(book, 0, people, content=content)
+    (period,) = told(book)
+    assert period.withheld == 11  # none of them alone is enough
+    whole.restore(book.snapshot(), NOON_S)
+    add(whole, 1, 0)
+    whole.watch(NOON_S + 3601, 1.0)
+    (period,) = told(whole, 2)
+    assert (period.brought_forward, period.withheld) == (11, 1)
+    assert {key.content for key, _, _ in period.cells} == {None}
+
+
+def test_who_came_under_a_larger_min_cell_is_not_published_finer_afterwards() -> None:
+    """Four women of 40 and one of the open period, promised fives: with min_cell 1 each would be told exactly."""
+    book, finer = periods(), periods(min_cell=1)
+    add(book, 0, 4)
+    told(book)
+    add(book, 1, 1)
+    finer.restore(json.loads(json.dumps(book.snapshot())), NOON_S)
+    add(finer, 2, 1, years=70.0)
+    promised, free = told(finer, 3)
+    assert (promised.min_cell, promised.viewers, promised.withheld) == (5, 1, 5)
+    assert (free.min_cell, free.viewers, free.brought_forward, free.withheld) == (1, 1, 5, 0)
+    of_forty = sum(viewers for key, viewers, _ in free.cells if key[1:] == ("female", "35-54"))
+    assert of_forty <= 1
 
 
 def test_endless_new_contents_lose_nobody() -> None:
@@ -104,7 +133,7 @@ def test_a_restart_goes_on_with_the_same_carried_parts() -> None:
     resumed.restore(json.loads(json.dumps(book.snapshot())), NOON_S)
     add(resumed, 1, 3)
     (period,) = told(resumed, 2)
-    assert (period.viewers, period.brought_forward, period.withheld, period.number) == (7, 3, 0, 1)
+    assert (period.viewers, period.brought_forward, period.withheld, period.number) == (7, 3, 5, 1)
 
 
 def test_other_bands_and_another_length_since_the_restart_lose_nobody() -> None:
@@ -140,6 +169,7 @@ def test_viewers_of_bands_that_are_gone_are_published_and_their_state_can_be_rea
         {"withheld": -1},
         {"carried": [[None, "female", "0-17", 4.0]]},
         {"carried": 3},
+        {"carried_min_cell": 0},
         {"open": [[1, {}]]},
     ],
 )
