@@ -10,8 +10,9 @@ from typing import Any
 from edge_agender.audience.demography import GENDERS, AgeBands, person
 from edge_agender.audience.measures import Content, Demographics, FrameView, Gender, Visit
 from edge_agender.audience.periods import Periods
+from edge_agender.audience.privacy import fewest
 from edge_agender.audience.spans import Closed, Spans
-from edge_agender.audience.tally import WINDOW, Tally
+from edge_agender.audience.tally import Tally, windows_of
 from edge_agender.audience.visits import Presence, Visits
 from edge_agender.config.audience import AudienceConfig
 from edge_agender.config.settings import Config
@@ -56,7 +57,7 @@ class Audience:
         self._visits = Visits(config.audience)
         # The tracker knows of an exit only so much later, and searches may be up to a second apart.
         grace_s = config.tracking.max_gap_s + config.tracking.rejoin_s + 1.0
-        self._windows = Spans(config.window.length_s, grace_s, WINDOW)
+        self._windows = Spans(config.window.length_s, grace_s, windows_of(fewest(config.privacy)))
         self._periods = Periods(
             config.demographics.period_s,
             grace_s,

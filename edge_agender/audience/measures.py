@@ -122,10 +122,10 @@ class ContentWindow:
 
 @dataclass(frozen=True, slots=True)
 class Stays:
-    """How long a window's viewers stayed."""
+    """How long a window's viewers stayed; `histogram` None where it would show few of them."""
 
     total_s: float
-    histogram: tuple[int, ...]
+    histogram: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

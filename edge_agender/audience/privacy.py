@@ -17,6 +17,11 @@ from edge_agender.config.settings import PrivacyConfig
 _MINUTE_S = 60
 
 
+def fewest(privacy: PrivacyConfig) -> int:
+    """Return how many persons must stand behind a figure of a window that is no count."""
+    return privacy.min_cell if privacy.level == "aggregate" else 1
+
+
 class Gate:
     """Releases what the level allows: aggregate (sums of many), frame (and frames), viewer (and single persons)."""
 
@@ -24,7 +29,7 @@ class Gate:
         self.releases_frames = privacy.level in ("frame", "viewer")
         self.releases_viewers = privacy.level == "viewer"
         # Frames show how long somebody is in view: to withhold it in windows would protect nobody.
-        self._fewest = privacy.min_cell if privacy.level == "aggregate" else 1
+        self._fewest = fewest(privacy)
 
     def is_as_open_as(self, before: Gate) -> bool:
         """Return whether this gate would release of a window all that another one has released."""
@@ -53,8 +58,10 @@ class Gate:
     def window(self, closed: Closed[Tally]) -> Window:
         """Return what is released of a window."""
         tally = closed.tally
-        enough = tally.viewers >= self._fewest or not tally.viewers
-        looks = tally.attention_viewers >= self._fewest or not tally.attention_viewers
+        # Whoever came at a stricter level stays withheld in the window that was open when it was changed.
+        fewest = max(self._fewest, tally.fewest)
+        enough = tally.viewers >= fewest or not tally.viewers
+        looks = tally.attention_viewers >= fewest or not tally.attention_viewers
         return Window(
             number=tally.number,
             start_utc_s=closed.start_utc_s,
@@ -63,34 +70,42 @@ class Gate:
             covered_s=min(tally.covered_s, closed.length_s),  # a clock set back covers a time twice
             opportunities_to_see=tally.passes,
             viewers=tally.viewers,
-            dwell=Stays(tally.dwell_s, tuple(tally.histogram)) if enough else None,
+            dwell=_stays(tally, fewest) if enough else None,
             attention=_attention(tally) if enough and looks else None,
-            mean_count=self._mean_count(tally),
+            mean_count=_mean_count(tally, fewest),
             peak_count=tally.peak_count,
-            content=tuple(self._contents(tally.content, enough=enough, looks=enough and looks)),
+            content=tuple(_contents(tally.content, fewest, enough=enough, looks=enough and looks)),
             light=_mean(tally.luma_s, tally.luma_covered_s),
             throttled=tally.throttled,
         )
 
-    def _mean_count(self, tally: Tally) -> float | None:
-        """Persons in view on average; by the seconds covered, it would tell how long a single one was there."""
-        # Seconds without anybody are those before somebody in the first frame of the next window.
-        if (tally.present or tally.count_s) and max(tally.present, 1) < self._fewest:
-            return None
-        return _mean(tally.count_s, tally.covered_s)
 
-    def _contents(self, content: Mapping[str, ContentTally], *, enough: bool, looks: bool) -> list[ContentWindow]:
-        """Return each content's figures; those of too few viewers together as one, with what had no content."""
-        if self._fewest == 1:
-            return [_content(id_, shown, looks=looks) for id_, shown in content.items() if id_ != NO_CONTENT]
-        told = {id_: shown for id_, shown in content.items() if id_ != NO_CONTENT and shown.viewers >= self._fewest}
-        rest = {id_: shown for id_, shown in content.items() if id_ not in told}
-        # What remains of the window's sums follows by subtraction: enough viewers must stand behind that too.
-        while told and 0 < max((shown.viewers for shown in rest.values()), default=0) < self._fewest:
-            least = min(told, key=lambda id_: (told[id_].viewers, id_))
-            rest[least] = told.pop(least)
-        merged = [_merged(list(rest.values()), enough=enough, looks=looks)] if rest.keys() - {NO_CONTENT} else []
-        return [*(_content(id_, shown, looks=looks) for id_, shown in told.items()), *merged]
+def _stays(tally: Tally, fewest: int) -> Stays:
+    """Return how long the viewers stayed: a class of few would be as small a cell as one of the demographics."""
+    whole = all(viewers == 0 or viewers >= fewest for viewers in tally.histogram)
+    return Stays(tally.dwell_s, tuple(tally.histogram) if whole else None)
+
+
+def _mean_count(tally: Tally, fewest: int) -> float | None:
+    """Persons in view on average; by the seconds covered, it would tell how long a single one was there."""
+    # Seconds without anybody are those before somebody in the first frame of the next window.
+    if (tally.present or tally.count_s) and max(tally.present, 1) < fewest:
+        return None
+    return _mean(tally.count_s, tally.covered_s)
+
+
+def _contents(content: Mapping[str, ContentTally], fewest: int, *, enough: bool, looks: bool) -> list[ContentWindow]:
+    """Return each content's figures; those of too few viewers together as one, with what had no content."""
+    if fewest == 1:
+        return [_content(id_, shown, looks=looks) for id_, shown in content.items() if id_ != NO_CONTENT]
+    told = {id_: shown for id_, shown in content.items() if id_ != NO_CONTENT and shown.viewers >= fewest}
+    rest = {id_: shown for id_, shown in content.items() if id_ not in told}
+    # What remains of the window's sums follows by subtraction: enough viewers must stand behind that too.
+    while told and 0 < max((shown.viewers for shown in rest.values()), default=0) < fewest:
+        least = min(told, key=lambda id_: (told[id_].viewers, id_))
+        rest[least] = told.pop(least)
+    merged = [_merged(list(rest.values()), enough=enough, looks=looks)] if rest.keys() - {NO_CONTENT} else []
+    return [*(_content(id_, shown, looks=looks) for id_, shown in told.items()), *merged]
 
 
 def _content(id_: str, shown: ContentTally, *, looks: bool) -> ContentWindow:

@@ -39,10 +39,12 @@ class ContentTally:
 class Tally:
     """One window's sums. `number` is which window of this device it is.
 
-    `count_s` and `luma_s` are sums over time, to be divided by seconds; `present` are the persons behind `count_s`.
+    `count_s` and `luma_s` are sums over time, to be divided by seconds; `present` are the persons behind `count_s`;
+    `fewest` is how many persons had to stand behind a figure when the window began (privacy.py).
     """
 
     number: int = 0
+    fewest: int = 1
     covered_s: float = 0.0
     count_s: float = 0.0
     present: int = 0
@@ -152,4 +154,6 @@ def _check(tally: Tally) -> None:
         raise ValueError("not a window's state: its sums contradict each other")
 
 
-WINDOW = Kind(Tally, to_plain, from_plain)
+def windows_of(fewest: int) -> Kind[Tally]:
+    """Return windows that begin with that promise to those who come."""
+    return Kind(lambda number: Tally(number, fewest), to_plain, from_plain)

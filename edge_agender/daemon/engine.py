@@ -80,7 +80,7 @@ class Engine:
             self._restore()
             undo.pop_all()
         now_s = time.monotonic()
-        self.health = HealthReporter(sender, config.publish.health_s, now_s)
+        self.health = HealthReporter(config, sender, now_s)
         self._save_due_s = now_s + SAVE_EVERY_S
         self._throttled = board.slowed_down(board.throttling())
         self._announce()
@@ -182,7 +182,7 @@ class Engine:
             networks.take_over(self.pipeline)
             self.pipeline = networks
         self.reporter, self.config, self._models = reporter, config, models
-        self.health.every_s = config.publish.health_s
+        self.health.configure(config)
         self._announce()
         logging.getLogger().setLevel(config.log.level.upper())
         return True

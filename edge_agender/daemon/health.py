@@ -5,8 +5,10 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from edge_agender.capture.counts import Counts
+from edge_agender.config.settings import Config
 from edge_agender.delivery.mqtt.publisher import LinkState
 from edge_agender.delivery.outbox.outbox import OutboxState
 from edge_agender.delivery.sinks import Sink
@@ -88,13 +90,19 @@ class HealthMeter:
 
 
 class HealthReporter:
-    """Makes the health message every `every_s` seconds, the next at `due_s`. Times are time.monotonic() seconds."""
+    """Makes the health message every `publish.health_s` seconds, the next at `due_s` (time.monotonic() seconds)."""
 
-    def __init__(self, sender: Sender, every_s: float, now_s: float) -> None:
-        self._sender, self.every_s = sender, every_s
+    def __init__(self, config: Config, sender: Sender, now_s: float) -> None:
+        self._sender = sender
+        self.configure(config)
         self._meter = HealthMeter(now_s)
-        self.due_s = now_s + every_s
+        self.due_s = now_s + self._every_s
         self._sequence = 0
+
+    def configure(self, config: Config) -> None:
+        """Follow another configuration."""
+        self._every_s = config.publish.health_s
+        self._counts_work = config.privacy.level != "aggregate"
 
     @property
     def latest_latency_s(self) -> float | None:
@@ -118,7 +126,7 @@ class HealthReporter:
         """Yield the message where it is due."""
         if now_s < self.due_s:
             return
-        self.due_s = now_s + self.every_s
+        self.due_s = now_s + self._every_s
         sample = self._meter.sample(
             now_s,
             utc_s,
@@ -130,8 +138,13 @@ class HealthReporter:
             link=sink.link(),
             alarms=alarms,
         )
-        yield health_message(self._sender, sample, self._sequence)
+        yield health_message(self._sender, sample if self._counts_work else _without_work(sample), self._sequence)
         self._sequence += 1
+
+
+def _without_work(sample: HealthSample) -> HealthSample:
+    """How often faces were looked at says how long a lone one stayed."""
+    return replace(sample, detections=None, detections_saved=None, estimates=None, estimates_saved=None)
 
 
 def percentile_ms(durations_s: Sequence[float] | deque[float], percent: int) -> float | None:

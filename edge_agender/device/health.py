@@ -21,7 +21,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class HealthSample:
-    """Device health since the sample before; None where this board cannot tell. Fields as in the message."""
+    """Device health since the sample before; None where it is unknown or withheld. As in the message."""
 
     utc_s: float
     uptime_s: float
@@ -31,10 +31,10 @@ class HealthSample:
     dropped_frames: int = 0
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
-    detections: int = 0
-    detections_saved: int = 0
-    estimates: int = 0
-    estimates_saved: int = 0
+    detections: int | None = 0
+    detections_saved: int | None = 0
+    estimates: int | None = 0
+    estimates_saved: int | None = 0
     camera_restarts: int = 0
     cpu_percent: float | None = None
     memory_mb: float | None = None

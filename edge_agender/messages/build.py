@@ -29,6 +29,7 @@ from edge_agender.messages.contract import (
     CellPayload,
     ContentPayload,
     DemographicsPayload,
+    DwellHistogram,
     DwellPayload,
     EnabledPayload,
     FacePayload,
@@ -270,12 +271,15 @@ def _attention(attention: Attention) -> AttentionPayload:
 
 
 def _dwell(stays: Stays, viewers: int) -> DwellPayload:
-    counts = stays.histogram
     return {
         "total_s": round(stays.total_s, 1),
         "mean_s": _ratio(stays.total_s, viewers, 1),
-        "histogram": {"0-5": counts[0], "5-15": counts[1], "15-30": counts[2], "30-60": counts[3], "60+": counts[4]},
+        "histogram": None if stays.histogram is None else _histogram(stays.histogram),
     }
+
+
+def _histogram(counts: Sequence[int]) -> DwellHistogram:
+    return {"0-5": counts[0], "5-15": counts[1], "15-30": counts[2], "30-60": counts[3], "60+": counts[4]}
 
 
 def _content(content: ContentWindow) -> ContentPayload:

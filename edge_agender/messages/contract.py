@@ -129,10 +129,15 @@ class HealthPayload(TypedDict):
     dropped_frames: Annotated[int, Field(ge=0, description="Captured, but replaced before they were processed.")]
     latency_p50_ms: Annotated[float | None, Field(ge=0, description="Capture to message, median.")]
     latency_p95_ms: Annotated[float | None, Field(ge=0)]
-    detections: Annotated[int, Field(ge=0, description="Frames that were searched for faces.")]
-    detections_saved: Annotated[int, Field(ge=0, description="Frames that the motion gate and cadence skipped.")]
-    estimates: Annotated[int, Field(ge=0, description="Crops whose age and gender were estimated.")]
-    estimates_saved: Annotated[int, Field(ge=0, description="Crops that would have added nothing.")]
+    detections: Annotated[
+        int | None,
+        Field(
+            ge=0, description="Frames that were searched for faces; at 'aggregate' this and the next three are null."
+        ),
+    ]
+    detections_saved: Annotated[int | None, Field(ge=0, description="Frames that the motion gate and cadence skipped.")]
+    estimates: Annotated[int | None, Field(ge=0, description="Crops whose age and gender were estimated.")]
+    estimates_saved: Annotated[int | None, Field(ge=0, description="Crops that would have added nothing.")]
     camera_restarts: Annotated[int, Field(ge=0, description="Since the start: frames had stopped, and came again.")]
     cpu_percent: Annotated[float | None, Field(ge=0, description="100 is one core.")]
     memory_mb: Annotated[float | None, Field(ge=0, description="Resident memory.")]
@@ -248,7 +253,10 @@ class DwellHistogram(
 class DwellPayload(TypedDict):
     total_s: Seconds
     mean_s: Annotated[float | None, Field(ge=0, description="total_s over viewers; null without viewers.")]
-    histogram: DwellHistogram
+    histogram: Annotated[
+        DwellHistogram | None,
+        Field(description="Null at level 'aggregate' where a class has 1 to min_cell - 1 viewers."),
+    ]
 
 
 class AttentionPayload(TypedDict):

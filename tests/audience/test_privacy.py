@@ -53,6 +53,27 @@ def test_at_aggregate_a_window_of_enough_viewers_is_whole() -> None:
     assert window.mean_count == 1.0
 
 
+def test_no_class_of_the_dwell_histogram_holds_few() -> None:
+    """One of six who stayed for a minute: as small a cell as any."""
+    six = [visit(dwell_s=4.0)] * 5
+    shown = gate("aggregate").window(closed(*six, visit(dwell_s=4.5))).dwell
+    hidden = gate("aggregate").window(closed(*six, visit(dwell_s=61.0))).dwell
+    assert shown is not None
+    assert hidden is not None
+    assert (shown.histogram, hidden.histogram, hidden.total_s) == ((6, 0, 0, 0, 0), None, 81.0)
+    single = gate("frame").window(closed(visit(dwell_s=61.0))).dwell
+    assert single is not None
+    assert single.histogram == (0, 0, 0, 0, 1)
+
+
+def test_a_window_that_began_at_a_stricter_level_keeps_its_promise() -> None:
+    begun = closed(saw("a"))
+    begun.tally.fewest = 5
+    assert gate("frame").window(begun).dwell is None
+    begun.tally.fewest = 1
+    assert gate("aggregate").window(begun).dwell is None
+
+
 def test_seconds_of_too_few_do_not_follow_by_subtraction() -> None:
     # Six saw a, one of them b as well: b's seconds would be the window's less a's and those without content.
     window = gate("aggregate").window(closed(*[saw("a")] * 5, saw("a", "b")))

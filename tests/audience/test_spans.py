@@ -5,7 +5,7 @@ import json
 import pytest
 
 from edge_agender.audience.spans import DAY_S, Closed, Spans
-from edge_agender.audience.tally import WINDOW, Tally, to_plain
+from edge_agender.audience.tally import Tally, to_plain, windows_of
 from tests.support.visits import NOON_S, visit
 
 NOW_S = NOON_S + 3600
@@ -13,7 +13,7 @@ Windows = Spans[Tally]
 
 
 def windows(length_s: int = 60) -> Windows:
-    return Spans(length_s, 2.0, WINDOW)
+    return Spans(length_s, 2.0, windows_of(1))
 
 
 def leave(into: Windows, last_s: float) -> None:

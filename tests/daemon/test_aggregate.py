@@ -89,6 +89,23 @@ def test_the_page_shows_no_window_that_a_stricter_level_would_not_release(before
     assert len(new.windows) == kept
 
 
+def test_after_the_level_is_loosened_the_open_window_still_withholds() -> None:
+    """Who came alone before it was changed was promised a count."""
+    old, new = (
+        Reporter(load(None, ["source.kind=demo", f"privacy.level={level}"]), SENDER) for level in ("aggregate", "frame")
+    )
+    for number in range(45):
+        faces = (
+            (Face(1, Box(0, 0, 100, 120), 0.9, None, 10.0, number, float(number), None, None),)
+            if 10 < number < 20
+            else ()
+        )
+        list(old.observe(Observation(number, number, START_S + number, faces, True, 100.0, (640, 480), 600.0)))
+    new.take_over(old, START_S + 45)
+    windows = [json.loads(message.payload) for message in new.windows_due(START_S + 1800)]
+    assert [(window["viewers"], window["dwell"]) for window in windows if "dwell" in window] == [(1, None)]
+
+
 def test_the_comparison_sees_what_another_level_says() -> None:
     assert hour(6.0, 22.0, turned=False, level="frame") != hour(31.0, 22.0, turned=False, level="frame")
 
