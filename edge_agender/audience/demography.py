@@ -24,7 +24,9 @@ class AgeBands:
         lows, highs = (0, *self._ends), (*(end - 1 for end in self._ends), None)
         bands = (f"{low}+" if high is None else f"{low}-{high}" for low, high in zip(lows, highs, strict=True))
         self.labels: tuple[str, ...] = (*bands, UNKNOWN)
-        pairs = [(("female", band), ("male", band)) for band in self.labels[:-1]]
+        # Without the one of whoever could not be estimated.
+        self.known: tuple[str, ...] = self.labels[:-1]
+        pairs = [(("female", band), ("male", band)) for band in self.known]
         # Every cell of gender and age that can occur, each beside its neighbours: women and men by turns.
         self.cells: tuple[tuple[str, str], ...] = (
             *(cell for at, pair in enumerate(pairs) for cell in (pair if at % 2 == 0 else pair[::-1])),

@@ -16,6 +16,8 @@ DWELL_CLASSES_S = (5, 15, 30, 60)
 MOST_CONTENTS = 100
 # Time without a content, or of one content too many. Ids are never empty.
 NO_CONTENT = ""
+# The largest luma, and how far sums of floating point numbers may be off.
+_WHITE, _ROUNDING = 255.0, 1e-6
 # Who saw a content for less than a millisecond is no viewer of it.
 LEAST_S = 1e-3
 
@@ -149,6 +151,7 @@ def _check(tally: Tally) -> None:
         and all(shown.viewers <= tally.viewers for shown in tally.content.values())
         and len(tally.content) <= MOST_CONTENTS + 1
         and tally.throttled in (None, True, False)
+        and tally.luma_s <= _WHITE * tally.luma_covered_s * (1 + _ROUNDING)
     )
     if not right:
         raise ValueError("not a window's state: its sums contradict each other")

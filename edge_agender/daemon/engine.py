@@ -235,8 +235,8 @@ class Engine:
     def _announce(self) -> None:
         """Tell Home Assistant which device this is, where that is wanted."""
         if self.config.home_assistant.enabled:
-            gate = self.reporter.gate
-            self._sink.put(discovery_message(self._sender, self.config.home_assistant.prefix, gate))
+            prefix, reporter = self.config.home_assistant.prefix, self.reporter
+            self._sink.put(discovery_message(self._sender, prefix, reporter.gate, reporter.bands))
 
     def _follow_switch(self, now_s: float) -> None:
         """Open or close the camera as the switch says, and publish what it says whenever that changes."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_agender import __version__
 from edge_agender.audience.counting import Audience, FrameCounter
+from edge_agender.audience.demography import AgeBands
 from edge_agender.audience.distance import counted_focal_px
 from edge_agender.audience.measures import Content, Demographics, FrameView, Visit, Window
 from edge_agender.audience.privacy import Gate
@@ -57,7 +58,7 @@ class Reporter:
         self._sender, self._publish = sender, config.publish
         self._counter = FrameCounter(config.audience)
         self._policy = FramePolicy(config.publish)
-        self.gate = Gate(config.privacy)
+        self.gate, self.bands = Gate(config.privacy), AgeBands(config.audience.age_bands).known
         self._distance = config.audience.distance
         self._audience = Audience(config)
         self.versions = versions(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_agender.audience.privacy import Gate
@@ -33,6 +33,13 @@ _PER_WINDOW: dict[str, dict[str, Any]] = {
         "icon": "mdi:walk",
         "unit": "persons/min",
     },
+    "engaged": {
+        "name": "Engaged viewers a minute",
+        # Null where looks are not measured, or are those of too few.
+        "value": "(value_json.engaged * 60 / value_json.length_s) | round(1) if value_json.engaged is number else none",
+        "icon": "mdi:eye-check",
+        "unit": "viewers/min",
+    },
     "dwell": {"name": "Mean dwell", "value": "(value_json.dwell or {}).mean_s", "unit": "s", "class": "duration"},
     "attention": {
         "name": "Mean attention",
@@ -41,6 +48,9 @@ _PER_WINDOW: dict[str, dict[str, Any]] = {
         "class": "duration",
     },
 }
+_PERIOD_VIEWERS = {"name": "Viewers of the period", "value": "value_json.viewers", "icon": "mdi:account-multiple"}
+# What is published of the last period: shares of the cells, since what is withheld may be anybody.
+_PUBLISHED = "value_json.cells | sum(attribute='viewers')"
 _HEALTH: dict[str, dict[str, Any]] = {
     "fps": {"name": "Frames a second", "value": "value_json.fps", "unit": "fps"},
     "latency": {"name": "Latency", "value": "value_json.latency_p95_ms", "unit": "ms", "class": "duration"},
@@ -61,10 +71,11 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
 }
 
 
-def discovery_message(sender: Sender, prefix: str, gate: Gate) -> Message:
+def discovery_message(sender: Sender, prefix: str, gate: Gate, bands: Sequence[str]) -> Message:
     """Announce the device under Home Assistant's discovery prefix, with what the privacy level releases.
 
-    What the level does not release is announced without content, which removes it where it was announced before.
+    `bands` are the age bands of the demographics. What the level does not release is announced without content, which
+    removes it where it was announced before.
     """
     id_ = object_id(sender)
     payload = {
@@ -77,7 +88,7 @@ def discovery_message(sender: Sender, prefix: str, gate: Gate) -> Message:
         },
         "origin": {"name": "edge-agender", "sw_version": sender.software},
         "availability": [_available(sender, "status", "value_json.state == 'online'")],
-        "components": _components(sender, id_, gate),
+        "components": _components(sender, id_, gate, bands),
     }
     # Built for Home Assistant's topic, not for one of ours.
     made = sender.message("discovery", payload, retain=True)
@@ -106,9 +117,10 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "-", name)
 
 
-def _components(sender: Sender, id_: str, gate: Gate) -> dict[str, dict[str, Any]]:
+def _components(sender: Sender, id_: str, gate: Gate, bands: Sequence[str]) -> dict[str, dict[str, Any]]:
     measuring = _measuring(sender)
     components = {key: {**_sensor(sender, "window", entry), **measuring} for key, entry in _PER_WINDOW.items()}
+    components |= _of_the_period(sender, bands)
     components |= {key: _sensor(sender, "health", entry, diagnostic=True) for key, entry in _HEALTH.items()}
     components |= {key: _problem(sender, entry) for key, entry in _PROBLEMS.items()}
     components["trouble"] = _trouble(sender)
@@ -124,6 +136,37 @@ def _components(sender: Sender, id_: str, gate: Gate) -> dict[str, dict[str, Any
     for key, entry in _PER_FRAME.items():
         told = {**_sensor(sender, "frame", entry), **measuring, "unique_id": f"{id_}-{key}"}
         components[key] = told if gate.releases_frames else {"platform": "sensor"}
+    return components
+
+
+def _of_the_period(sender: Sender, bands: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Who the viewers of the last period were, in shares; unavailable while nothing of it is published."""
+    parts = {
+        "women_share": {"name": "Women among viewers", "icon": "mdi:human-female", "where": ("gender", "female")},
+        "men_share": {"name": "Men among viewers", "icon": "mdi:human-male", "where": ("gender", "male")},
+    }
+    for band in bands:
+        where = ("age_band", band)
+        key = _plain(band.replace("+", "-and-over"))
+        parts[f"age_{key}_share"] = {
+            "name": f"Viewers aged {band}",
+            "icon": "mdi:cake-variant",
+            "where": where,
+        }
+    shown = {
+        "availability_mode": "all",
+        "availability": [
+            _available(sender, "status", "value_json.state == 'online'"),
+            _available(sender, "demographics", f"({_PUBLISHED}) > 0"),
+        ],
+    }
+    components = {"period_viewers": _sensor(sender, "demographics", _PERIOD_VIEWERS)}
+    for key, part in parts.items():
+        field, value = part["where"]
+        of_part = f"value_json.cells | selectattr('{field}', 'eq', '{value}') | sum(attribute='viewers')"
+        share = f"(100 * ({of_part}) / ({_PUBLISHED})) | round if ({_PUBLISHED}) > 0 else none"
+        entry = {"name": part["name"], "icon": part["icon"], "value": share, "unit": "%"}
+        components[key] = {**_sensor(sender, "demographics", entry), **shown}
     return components
 
 

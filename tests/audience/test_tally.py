@@ -65,6 +65,7 @@ def test_it_survives_json() -> None:
         {"covered_s": float("nan")},
         {"histogram": [1, 2]},
         {"histogram": None},
+        {"luma_covered_s": 0.1},
         {"viewers": 1},
         {"passes": True},
         {"engaged": 2},

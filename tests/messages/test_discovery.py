@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from edge_agender.audience.demography import AgeBands
 from edge_agender.audience.privacy import Gate
 from edge_agender.config.settings import PrivacyConfig
 from edge_agender.messages.discovery import birth_topic, discovery_message, object_id
@@ -16,6 +17,8 @@ from edge_agender.messages.sender import Sender
 from tests.messages.test_build import EVERY
 
 SENDER = Sender("shop/signs", "lobby", "0123456789abcdef", "0.1.0", {"discovery": 1})
+
+BANDS = AgeBands((25, 35)).known
 
 # From Home Assistant's documentation of its MQTT integration: what each platform must have and may have.
 ENTITY = {"platform", "unique_id", "name", "icon", "entity_category", "device_class", "state_topic", "value_template"}
@@ -35,7 +38,7 @@ def gate(level: str = "frame") -> Gate:
 
 
 def announced(level: str = "frame") -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(discovery_message(SENDER, "homeassistant", gate(level)).payload)
+    data: dict[str, Any] = json.loads(discovery_message(SENDER, "homeassistant", gate(level), BANDS).payload)
     return data
 
 
@@ -44,7 +47,7 @@ def entities(level: str = "frame") -> dict[str, dict[str, Any]]:
 
 
 def test_one_retained_message_on_the_topic_that_home_assistant_listens_on() -> None:
-    message = discovery_message(SENDER, "homeassistant", gate())
+    message = discovery_message(SENDER, "homeassistant", gate(), BANDS)
     assert re.fullmatch(r"homeassistant/device/lobby/[a-zA-Z0-9_-]+/config", message.topic)
     assert (message.retain, message.qos, message.kind) == (True, 1, "discovery")
     assert birth_topic("homeassistant") == "homeassistant/status"
@@ -105,10 +108,46 @@ def test_figures_are_unavailable_while_nothing_is_measured(
 ) -> None:
     """Home Assistant would show three people all night where the camera was closed before three people."""
     entries = entities()
-    for key in ("people", "women", "men", "mean_age", "viewers", "opportunities", "dwell", "attention"):
+    for key in ("people", "women", "men", "mean_age", "viewers", "opportunities", "engaged", "dwell", "attention"):
         assert available(entries[key], status=status, enabled=enabled) is figures, key
     for key in ("enabled", "measuring", "temperature", "waiting", "alarm"):
         assert available(entries[key], status=status, enabled=enabled) is others, key
+
+
+def cells(**viewers: int) -> dict[str, Any]:
+    """What is read of a demographics message with these cells, by gender and band."""
+    split = [(*key.split("_", 1), count) for key, count in viewers.items()]
+    return {
+        "cells": [{"gender": g, "age_band": b.replace("to", "-"), "viewers": n} for g, b, n in split],
+        "viewers": 23,
+    }
+
+
+def shown(key: str, said: dict[str, Any]) -> str:
+    return Environment().from_string(entities()[key]["value_template"]).render(value_json=said)
+
+
+@pytest.mark.parametrize("level", ["aggregate", "frame", "viewer"])
+def test_shares_of_the_last_period_are_those_of_what_is_published(level: str) -> None:
+    period = cells(female_0to24=5, male_0to24=0, female_25to34=10, male_25to34=5)
+    keys = [key for key in entities(level) if key.endswith("_share")]
+    assert keys == ["women_share", "men_share", "age_0-24_share", "age_25-34_share", "age_35-and-over_share"]
+    assert [float(shown(key, period)) for key in keys] == [75, 25, 25, 75, 0]
+    assert shown("period_viewers", period) == "23"
+
+
+def test_shares_are_unavailable_where_all_is_withheld() -> None:
+    entries, nothing = entities(), cells(female_0to24=0, male_0to24=0)
+    for key in [key for key in entries if key.endswith("_share")]:
+        assert not available(entries[key], status=ONLINE, demographics=nothing)
+        assert available(entries[key], status=ONLINE, demographics=cells(female_0to24=5))
+        assert shown(key, nothing) == "None"
+    assert available(entries["period_viewers"], status=ONLINE, demographics=nothing)
+
+
+def test_engaged_is_a_rate_and_unknown_where_it_is_withheld() -> None:
+    assert float(shown("engaged", {"engaged": 3, "length_s": 120})) == 1.5
+    assert shown("engaged", {"engaged": None, "length_s": 120}) == "None"
 
 
 def test_unique_ids_are_unique_also_among_devices() -> None:

@@ -17,7 +17,8 @@ from edge_agender.capture.counts import Counts
 from edge_agender.config.load import load
 from edge_agender.config.settings import Config
 from edge_agender.daemon import status
-from edge_agender.daemon.engine import Engine, EngineStatus
+from edge_agender.daemon.engine import Engine
+from edge_agender.daemon.engine_status import EngineStatus
 from edge_agender.daemon.health import HealthReporter
 from edge_agender.daemon.reporter import Reporter
 from edge_agender.delivery.sinks import Sink
@@ -93,7 +94,8 @@ class Device:
         self.observation: Observation | None = None
         self.live = LiveState()
         self._feed = status.StatusFeed(self.live, cast(Engine, self), cast(Sink, self), self.sender)
-        self._announced = discovery.discovery_message(self.sender, "homeassistant", self.reporter.gate)
+        gate, bands = self.reporter.gate, self.reporter.bands
+        self._announced = discovery.discovery_message(self.sender, "homeassistant", gate, bands)
         self._note([self._announced, status_message(self.sender, "online", "ok")])
         self._note([enabled_message(self.sender, SwitchState(enabled=True, measuring=True, reason="on"))])
 
@@ -159,7 +161,9 @@ class Device:
             versions=self.reporter.versions,
             switch=None,
             capturing=True,
+            source="ok",
             problem=None,
+            alarms=(),
             counts=Counts(),
             frames=self.work.frames,
             latency_s=0.02,
