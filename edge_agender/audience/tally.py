@@ -150,7 +150,7 @@ def _check(tally: Tally) -> None:
         and tally.engaged <= tally.attention_viewers <= tally.viewers <= tally.passes
         and all(shown.viewers <= tally.viewers for shown in tally.content.values())
         and len(tally.content) <= MOST_CONTENTS + 1
-        and tally.throttled in (None, True, False)
+        and (tally.throttled is None or isinstance(tally.throttled, bool))
         and tally.luma_s <= _WHITE * tally.luma_covered_s * (1 + _ROUNDING)
     )
     if not right:

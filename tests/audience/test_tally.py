@@ -66,6 +66,7 @@ def test_it_survives_json() -> None:
         {"histogram": [1, 2]},
         {"histogram": None},
         {"luma_covered_s": 0.1},
+        {"throttled": 0},
         {"viewers": 1},
         {"passes": True},
         {"engaged": 2},
