@@ -124,7 +124,7 @@ def cells(**viewers: int) -> dict[str, Any]:
 
 
 def shown(key: str, said: dict[str, Any]) -> str:
-    return Environment().from_string(entities()[key]["value_template"]).render(value_json=said)
+    return rendered(entities()[key]["value_template"], said)
 
 
 @pytest.mark.parametrize("level", ["aggregate", "frame", "viewer"])

@@ -6,11 +6,13 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from jinja2 import Environment
+from jinja2 import Template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from edge_agender.audience.measures import Content
 from edge_agender.capture.counts import Counts
@@ -36,6 +38,8 @@ from edge_agender.web.snapshot import LiveState
 from tests.support.visits import NOON_S
 
 RATE_HZ = 2.0
+# How often the outsider looks at the page and the metrics.
+LOOKS_EVERY_S = 5.0
 # As the pipeline saves estimates once they would add nothing.
 CROPS = 6
 
@@ -69,6 +73,8 @@ class Device:
     seed: int = 1
     said: dict[str, list[str]] = field(default_factory=dict)
     work: Work = field(default_factory=Work)
+
+    reporter: Reporter = field(init=False)
 
     def __post_init__(self) -> None:
         self.now_s, self._chance, self._boots = 0.0, random.Random(self.seed), 0
@@ -128,6 +134,8 @@ class Device:
         )
         self._note(due)
         self._feed.update(self.now_s)
+        if self.now_s % LOOKS_EVERY_S:
+            return
         snapshot = self.live.read()
         self._say("page", json.dumps(view.page(snapshot, self.config.web, self.now_s), sort_keys=True))
         text = metrics.render(snapshot, self.now_s)
@@ -142,8 +150,7 @@ class Device:
     def _show_in_home_assistant(self, message: Message) -> None:
         for key, entry in json.loads(self._announced.payload)["components"].items():
             if entry.get("state_topic") == message.topic:
-                template = Environment().from_string(entry["value_template"])
-                shown = template.render(value_json=json.loads(message.payload))
+                shown = _template(entry["value_template"]).render(value_json=json.loads(message.payload))
                 self._say("home_assistant", f"{key}: {shown}")
 
     def _say(self, kind: str, text: str) -> None:
@@ -175,6 +182,11 @@ class Device:
 
     def link(self) -> None:
         return None
+
+
+@cache
+def _template(text: str) -> Template:
+    return ImmutableSandboxedEnvironment().from_string(text)
 
 
 def day(
