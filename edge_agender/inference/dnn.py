@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_agender.errors import ModelError
 from edge_agender.imaging.frame import Array
+from edge_agender.imaging.quiet import silence_opencv
 
 # OpenCV 5 dropped the Caffe importer and, for models that its new engine cannot read, logs before it tries the old one.
 _READERS = {"onnx": "readNetFromONNX", "caffe": "readNetFromCaffe", "tensorflow": "readNetFromTensorflow"}
@@ -28,6 +29,7 @@ class DnnNetwork:
         if reader is None:
             hint = "install opencv-python-headless<5" if kind == "caffe" else "use another build of OpenCV"
             raise ModelError(f"{name}: OpenCV {cv2.__version__} cannot read {kind} models: {hint}")
+        silence_opencv()
         buffers = [np.frombuffer(data, np.uint8) for data in _in_order(kind, weights, description)]
         try:
             self._net = reader(*buffers)

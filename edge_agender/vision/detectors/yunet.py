@@ -12,6 +12,7 @@ from edge_agender.config.settings import DetectorConfig
 from edge_agender.errors import ModelError
 from edge_agender.imaging.frame import Frame
 from edge_agender.imaging.preprocess import small_picture, wipe
+from edge_agender.imaging.quiet import silence_opencv
 from edge_agender.inference.catalogue import read_verified
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.vision.detectors.boxes import MOST_CANDIDATES, to_detections
@@ -52,6 +53,7 @@ class YunetDetector:
 
 def _opened(spec: ModelSpec, least: float, max_iou: float) -> Any:
     """Return OpenCV's detector over the verified bytes; raise ModelError where this OpenCV does not read them."""
+    silence_opencv()  # what it cannot read is said below, in one line
     weights = np.frombuffer(read_verified(spec.folder, spec.networks[0].weights), np.uint8)
     try:
         return cv2.FaceDetectorYN.create("onnx", weights, _EMPTY, spec.input.size, least, max_iou, MOST_CANDIDATES)
