@@ -42,7 +42,8 @@ HERE = {
     r"sudo sh -c 'umask 077; cat > /etc/credstore/edge-agender\.[a-z-]+'": r"",
     r"sudo rm -rf (/(opt|etc|var/lib|usr/local)/\S+ ?)+": r"",
 }
-SYSTEMD = "tests/real_systemd/checks.py"
+INSTALL = "tests/real_systemd/checks_of_install.py"
+SERVICE = "tests/real_systemd/checks_of_service.py"
 # Runs whole sections of the pages as they stand.
 DOCUMENTED = "tests/real_systemd/documented.py"
 FLEET = "tests/fleet/documented.py"
@@ -50,15 +51,15 @@ FLEET = "tests/fleet/documented.py"
 ELSEWHERE = {
     r"sudo apt install (-y )?.*python3-venv": (".ci/run", "python3-venv"),
     r"sudo apt install .*python3-picamera2.*": ("../shared/tools/virtual-camera/make-chroot", "picamera2"),
-    r"sudo apt install \./edge-agender_\*_arm64\.deb .*": (SYSTEMD, '"dpkg", "-i", OLD'),
+    r"sudo apt install \./edge-agender_\*_arm64\.deb .*": (INSTALL, '"dpkg", "-i", packages().old'),
     r"sudo python3 -m venv --system-site-packages /opt/edge-agender": (DOCUMENTED, "A virtual environment"),
     r"sudo /opt/edge-agender/bin/pip install .*": (DOCUMENTED, "A virtual environment"),
     r"sudo systemctl (restart|reload) edge-agender": (DOCUMENTED, "sudo systemctl reload edge-agender"),
     r"sudo systemctl (enable|disable) --now edge-agender": (DOCUMENTED, "sudo systemctl disable"),
     r"sudo systemctl edit edge-agender": ("tests/real_systemd/system.py", "DROP_IN"),
     r"systemctl status edge-agender|journalctl .*": (DOCUMENTED, "docs/troubleshooting.md"),
-    r"sudo edge-agender doctor( --json)?": (SYSTEMD, '"doctor"'),
-    r"sudo edge-agender setup( --yes .*)?|sudo /opt/edge-agender/bin/edge-agender setup": (SYSTEMD, '"setup"'),
+    r"sudo edge-agender doctor( --json)?": (SERVICE, '"doctor"'),
+    r"sudo edge-agender setup( --yes .*)?|sudo /opt/edge-agender/bin/edge-agender setup": (INSTALL, '"setup"'),
     r"edge-agender watch( --broker .*| --device .*)?": ("tests/commands/watch/test_watch.py", '"watch", "--broker"'),
     r"edge-agender preview holiday.mp4": ("tests/commands/preview/test_preview.py", '"preview", "demo", "--port"'),
     r"edge-agender preview /dev/video0 --i-am-in-view": ("tests/commands/preview/test_rules.py", "in_view=True"),
