@@ -23,8 +23,9 @@ def face(last_s: float, track_id: int = 1) -> Face:
     return Face(track_id, Box(0, 0, 80, 100), 0.9, Estimate(34.0, 4.0, 0.95), 0.0, 5, last_s, 1.0)
 
 
-def audience(length_s: int = 60) -> Audience:
-    return Audience(Config.model_validate({"window": {"length_s": length_s}, "demographics": {"period_s": 900}}))
+def audience(length_s: int = 60, split: str = "none") -> Audience:
+    demographics = {"period_s": 900, "split": split}
+    return Audience(Config.model_validate({"window": {"length_s": length_s}, "demographics": demographics}))
 
 
 def test_who_was_missed_for_a_moment_is_still_here() -> None:
@@ -58,9 +59,13 @@ def test_closing_ends_every_visit_once() -> None:
 
 
 class Hour:
-    """An hour of traffic, its daemon restarted every few minutes: by turns stopped in order, and killed."""
+    """An hour of traffic, its daemon restarted every few minutes: by turns stopped in order, and killed.
 
-    def __init__(self, fps: float = 4.0) -> None:
+    With a split, contents take turns, and one of them is on at the end of nearly nobody's stay.
+    """
+
+    def __init__(self, fps: float = 4.0, split: str = "none") -> None:
+        self._split = split
         self.scene = Scene(duration_s=3600, fps=fps, arrivals=0.1, miss=0.05, false_alarms=0.02, seed=5)
         self.viewers = self.passes = 0
         self.told: list[Closed[Tally]] = []
@@ -70,12 +75,13 @@ class Hour:
         self._saved = self._book.snapshot()
 
     def _start(self) -> None:
-        self._tracker, self._book = Tracker(TrackingConfig()), audience()
+        self._tracker, self._book = Tracker(TrackingConfig()), audience(split=self._split)
 
     def run(self) -> None:
         for look in Simulation(self.scene).looks():
             tracks = self._tracker.update(look.detections, look.now_s)
             faces, utc_s = [t.face() for t in tracks], NOON_S + look.now_s
+            self._book.show(Content("rare" if look.now_s % 300 < 5 else "ab"[int(look.now_s // 30) % 2]))
             self._note(self._book.observe(faces, now_s=look.now_s, utc_s=utc_s, focal_length_px=1000))
             self._tell(NOON_S + look.now_s)
             if look.now_s > 397 * (self._restarts + 1):
@@ -119,8 +125,9 @@ def test_windows_add_up_to_the_viewers_over_an_hour_with_restarts() -> None:
     assert sum(w.tally.covered_s for w in hour.told) > 3500
 
 
-def test_demographics_add_up_to_the_viewers_over_an_hour_with_restarts() -> None:
-    hour = Hour()
+@pytest.mark.parametrize("split", ["none", "content"])
+def test_demographics_add_up_to_the_viewers_over_an_hour_with_restarts(split: str) -> None:
+    hour = Hour(split=split)
     hour.run()
     assert [period.start_utc_s - NOON_S for period in hour.periods] == [0, 900, 1800, 2700]
     brought = 0
@@ -129,4 +136,7 @@ def test_demographics_add_up_to_the_viewers_over_an_hour_with_restarts() -> None
         assert period.viewers == sum(w.tally.viewers for w in windows)
         assert period.brought_forward == brought
         assert sum(viewers for _, viewers, _ in period.cells) + period.withheld == period.viewers + brought
+        assert {key.content for key, _, _ in period.cells} >= ({None} if split == "none" else {"a", "b"})
         brought = period.withheld
+    published = sum(viewers for period in hour.periods for _, viewers, _ in period.cells)
+    assert published + brought == hour.viewers > 250

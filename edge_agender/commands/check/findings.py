@@ -13,6 +13,8 @@ from edge_agender.errors import EdgeAgenderError
 
 # Below, only root and who is allowed to (CAP_NET_BIND_SERVICE) may listen; the unit is not.
 FIRST_FREE_PORT = 1024
+# Somebody is followed from frame to frame where one detection may be missed.
+LEAST_LOOKS = 2.0
 
 
 def source_problem(source: SourceConfig) -> str | None:
@@ -33,6 +35,11 @@ def warnings_of(config: Config) -> Iterator[str]:
     node = Path(f"/dev/video{uri}" if uri.isdigit() else uri)
     if config.source.kind == "opencv" and str(node).startswith("/dev/") and not node.exists():
         yield f"source.opencv.uri: {node}: no such camera here: plug it in"
+    if config.source.rate_hz < LEAST_LOOKS / config.tracking.max_gap_s:
+        yield (
+            f"source.rate_hz: at {config.source.rate_hz:g} frames a second nobody is followed from one to the next "
+            f"(tracking.max_gap_s {config.tracking.max_gap_s:g}), and below 0.5 no time is covered: take 5 or more"
+        )
     if config.web.enabled and 0 < config.web.port < FIRST_FREE_PORT:
         yield f"web.port: {config.web.port} is below {FIRST_FREE_PORT}: the service may not listen there: take 8080"
     named = {"mqtt.password_file": config.mqtt.password_file, "web.password_file": config.web.password_file}

@@ -55,6 +55,12 @@ def test_what_is_not_on_this_machine_is_a_warning(tmp_path: Path) -> None:
     assert list(warnings_of(Config())) == []
 
 
+def test_a_source_too_slow_to_follow_anybody_is_named() -> None:
+    (said,) = warnings_of(Config.model_validate({"source": {"rate_hz": 0.4}}))
+    assert said.startswith("source.rate_hz: at 0.4 frames a second nobody is followed")
+    assert list(warnings_of(Config.model_validate({"source": {"rate_hz": 2}}))) == []
+
+
 def test_check_ends_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["check", "--config", "/dev/null", "--set", "source.kind=opencv"]
     assert main([*arguments, "--set", f"source.opencv.uri={tmp_path}/none.mp4"]) == 65
