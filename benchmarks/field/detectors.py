@@ -14,7 +14,7 @@ from edge_agender.config.settings import DetectorConfig
 from edge_agender.errors import ModelError
 from edge_agender.imaging.frame import Array, Frame, Picture
 from edge_agender.imaging.preprocess import resize
-from edge_agender.vision.detectors.boxes import suppress, to_detections
+from edge_agender.vision.detectors.suppression import suppress, to_detections
 from edge_agender.vision.faces import Detection
 
 STRIDES = (8, 16, 32)

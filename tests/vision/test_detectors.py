@@ -9,9 +9,9 @@ from edge_agender.imaging.geometry import Box, iou
 from edge_agender.imaging.preprocess import small_luma
 from edge_agender.inference import catalogue as models
 from edge_agender.vision.assembly import configured_detector
-from edge_agender.vision.detectors.boxes import suppress, to_detections
 from edge_agender.vision.detectors.res10 import Res10Detector
 from edge_agender.vision.detectors.ssd import SsdDetector
+from edge_agender.vision.detectors.suppression import suppress, to_detections
 from edge_agender.vision.detectors.yunet import YunetDetector
 from tests.support import tiny_models
 from tests.support.paths import SHARED

@@ -11,7 +11,7 @@ import numpy as np
 from edge_agender.imaging.frame import Array, Picture
 from edge_agender.imaging.preprocess import LETTERBOX_LUMA, resize
 from edge_agender.inference.tflite import Network
-from edge_agender.vision.detectors.boxes import blended
+from edge_agender.vision.detectors.suppression import blended
 from training.detector.network import INPUT_HEIGHT, INPUT_WIDTH, LOGIT_UNIT, STRIDES, cells
 
 Found = tuple[Array, Array, Array]  # scores (n,), best first; corners (n, 4); points (n, 5, 2)

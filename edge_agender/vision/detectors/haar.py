@@ -12,7 +12,7 @@ import numpy as np
 from edge_agender.config.settings import DetectorConfig
 from edge_agender.errors import ModelError
 from edge_agender.imaging.frame import Frame
-from edge_agender.vision.detectors.boxes import to_detections
+from edge_agender.vision.detectors.suppression import to_detections
 from edge_agender.vision.faces import Detection
 
 CASCADE = "haarcascade_frontalface_default.xml"

@@ -9,7 +9,7 @@ from edge_agender.errors import ModelError
 from edge_agender.imaging.frame import Frame
 from edge_agender.inference.network import open_runner
 from edge_agender.inference.spec import ModelSpec
-from edge_agender.vision.detectors.boxes import to_detections
+from edge_agender.vision.detectors.suppression import to_detections
 from edge_agender.vision.faces import Detection
 
 

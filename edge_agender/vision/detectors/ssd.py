@@ -1,4 +1,4 @@
-"""Single-shot detectors in TFLite; boxes and landmarks are decoded for the few cells that pass the threshold."""
+"""Single-shot detectors in TFLite: from a frame to the network's picture, and from its boxes to the frame's."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ import numpy as np
 
 from edge_agender.config.settings import DETECTOR_MODELS, DetectorConfig
 from edge_agender.errors import ModelError
-from edge_agender.imaging.frame import Array, Frame, Picture
+from edge_agender.imaging.frame import Frame, Picture
 from edge_agender.imaging.preprocess import letterbox, small_picture, wipe
 from edge_agender.inference.network import encoder, open_tflite
 from edge_agender.inference.spec import ModelSpec
-from edge_agender.vision import decode
-from edge_agender.vision.detectors.boxes import to_detections
+from edge_agender.vision.detectors.decoding import NUMBERS, CellDecoder
+from edge_agender.vision.detectors.suppression import to_detections
 from edge_agender.vision.faces import Detection
 
 DEFAULT_MODEL = DETECTOR_MODELS["ssd"]
-_NUMBERS = {"distances": 5, "landmarks": 15}  # a cell
-# For each cell that passed: a score, a box's corners and, where the network has them, landmarks (n, 5, 2).
-_Found = tuple[Array, Array, Array | None]
 
 
 class SsdDetector:
@@ -27,20 +24,17 @@ class SsdDetector:
 
     def __init__(self, config: DetectorConfig, spec: ModelSpec) -> None:
         detection = spec.detection
-        if detection is None or detection.decode not in _NUMBERS or spec.networks[0].runtime != "tflite":
+        if detection is None or detection.decode not in NUMBERS or spec.networks[0].runtime != "tflite":
             raise ModelError(f"{spec.name} is no TFLite face detector: leave detector.model empty for {DEFAULT_MODEL}")
         if spec.input.colour == "rgb" or not spec.input.fixed_scale:
             raise ModelError(f"{spec.name}: a detector's input is grey or B, G, R, with a fixed scale")
         self._config, self._size = config, spec.input.size
         self._network = open_tflite(spec, spec.networks[0], config.threads)
         self._encode = encoder(self._network.input, spec.input)
-        self._coloured, self._marks = spec.input.colour == "bgr", detection.decode == "landmarks"
-        self._corners, self._strides = decode.cells(self._size, detection.strides)
-        self._check_output(spec.name, _NUMBERS[detection.decode])
+        self._coloured = spec.input.colour == "bgr"
         threshold = detection.score_threshold if config.score_threshold is None else config.score_threshold
-        limited = min(max(threshold, 1e-6), 1 - 1e-6)
-        self._logits, self._unit = detection.logits, detection.score_unit
-        self._least = np.float32((decode.logit(limited) if self._logits else limited) / self._unit)
+        self._decoder = CellDecoder(detection, self._size, threshold)
+        self._check_output(spec.name)
 
     @property
     def busy_s(self) -> float:
@@ -55,16 +49,15 @@ class SsdDetector:
         source = frame.small if not self._coloured else frame.full if frame.small_bgr is None else frame.small_bgr
         for between in (canvas, small):
             wipe(between, source)
-        scores, boxes, points = (self._with_landmarks if self._marks else self._boxes_only)(values.ravel())
+        scores, boxes, points = self._decoder.found(values.ravel())
         if not scores.size:
             return []
         # By axis: a small picture's sides are rounded, so its two scales differ a little.
         (width, height), (small_height, small_width) = frame.size_px, small.shape[:2]
         scale = np.array((width / small_width / factor, height / small_height / factor), np.float32)
-        said = (scores * self._unit).tolist()
         return to_detections(
             (boxes * np.tile(scale, 2)).tolist(),
-            [decode.sigmoid(score) for score in said] if self._logits else said,
+            self._decoder.probabilities(scores),
             self._config,
             frame,
             () if points is None else (points * scale).tolist(),
@@ -76,31 +69,10 @@ class SsdDetector:
             return frame.small
         return small_picture(frame.full, self._size) if frame.small_bgr is None else frame.small_bgr
 
-    def _boxes_only(self, values: Array) -> _Found:
-        """Return what `distances` says, in network pixels."""
-        count = len(self._corners)
-        which = (values[:count] >= self._least).nonzero()[0]
-        corners, strides = self._corners.take(which, axis=0), self._strides.take(which, axis=0)
-        distances = values[count:].reshape(-1, 4).take(which, axis=0) * strides
-        centres = corners + strides / 2
-        boxes = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
-        return values.take(which), boxes, None
-
-    def _with_landmarks(self, values: Array) -> _Found:
-        """Return what `landmarks` says, in network pixels."""
-        rows = values[: 5 * len(self._corners)].reshape(-1, 5)
-        which = (rows[:, 0] >= self._least).nonzero()[0]
-        rows, strides = rows.take(which, axis=0), self._strides.take(which, axis=0)
-        corners = self._corners.take(which, axis=0)
-        centres, half = corners + rows[:, 1:3] * strides, np.exp(rows[:, 3:]) * (strides / 2)
-        away = values[5 * len(self._corners) :].reshape(-1, 5, 2).take(which, axis=0)
-        points = corners[:, None] + away * strides[:, None]
-        return rows[:, 0], np.concatenate([centres - half, centres + half], axis=1), points
-
-    def _check_output(self, name: str, each: int) -> None:
+    def _check_output(self, name: str) -> None:
         shapes = {output: tensor.shape for output, tensor in self._network.outputs.items()}
-        numbers = each * len(self._corners)
+        numbers = self._decoder.numbers
         if [np.prod(shape) for shape in shapes.values()] != [numbers] or any(
             tensor.quantized for tensor in self._network.outputs.values()
         ):
-            raise ModelError(f"{name}: its outputs are {shapes}, expected one of {numbers} floats, {each} a cell")
+            raise ModelError(f"{name}: its outputs are {shapes}, expected one of {numbers} floats")

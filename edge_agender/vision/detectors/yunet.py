@@ -15,7 +15,7 @@ from edge_agender.imaging.preprocess import small_picture, wipe
 from edge_agender.imaging.quiet import silence_opencv
 from edge_agender.inference.catalogue import read_verified
 from edge_agender.inference.spec import ModelSpec
-from edge_agender.vision.detectors.boxes import MOST_CANDIDATES, to_detections
+from edge_agender.vision.detectors.suppression import MOST_CANDIDATES, to_detections
 from edge_agender.vision.faces import Detection
 
 _EMPTY = np.zeros(0, np.uint8)

@@ -1,4 +1,4 @@
-"""What every detector does with its boxes in the end."""
+"""What every detector does with its boxes in the end: doubled ones suppressed, small and senseless ones left out."""
 
 from __future__ import annotations
 
