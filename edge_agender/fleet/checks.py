@@ -43,6 +43,8 @@ def _of_device(one: dict[str, Any]) -> list[str]:
         texts.append(f"is {one['condition']}")
     if one["health"]["clock_synchronised"] is False:
         texts.append("its clock is not set from the network")
+    if one["refuses"]:
+        texts.append(f"refuses its configuration: {one['refuses'][0]}")
     if one["missing"]:
         texts.append(f"{one['missing']} messages are missing and asked for")
     if one["lost"]:

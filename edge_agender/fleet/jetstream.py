@@ -169,7 +169,7 @@ class JetStreamSource:
         except NotFoundError:
             # The first MQTT connection makes the stream.
             await asyncio.get_running_loop().run_in_executor(None, self._first_connection)
-        kinds = sorted({*KINDS, "status", "enabled"})
+        kinds = sorted({*KINDS, "status", "enabled", "reported"})
         wanted = ConsumerConfig(
             durable_name=self._config.consumer,
             deliver_policy=DeliverPolicy.ALL,

@@ -281,7 +281,11 @@ def _of_enabled(state: State) -> dict[str, Any]:
     return {"measuring": int(state.values["measuring"]), "reason": state.values["reason"]}
 
 
-_STATE_COLUMNS = {"status": _of_status, "health": _of_health, "enabled": _of_enabled}
+def _of_reported(state: State) -> dict[str, Any]:
+    return {"reported": state.raw, "reported_s": int(state.received_s)}
+
+
+_STATE_COLUMNS = {"status": _of_status, "health": _of_health, "enabled": _of_enabled, "reported": _of_reported}
 
 
 def _ensure_devices(transaction: Transaction, names: set[str], now_s: int) -> None:

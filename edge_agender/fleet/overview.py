@@ -23,7 +23,7 @@ def devices(database: Database, tenant: str, offline_after_s: float, now_s: floa
         "  WHERE gap.device = device.name AND gap.outcome IS NULL),"
         " (SELECT coalesce(sum(gap.last - gap.first + 1), 0) FROM gap"
         "  WHERE gap.device = device.name AND gap.outcome IS NOT NULL),"
-        " (SELECT count(*) FROM conflict WHERE conflict.device = device.name)"
+        " (SELECT count(*) FROM conflict WHERE conflict.device = device.name), reported"
         " FROM device WHERE :tenant = '' OR tenant = :tenant ORDER BY name"
     )
     with database.reading() as transaction:
@@ -35,7 +35,7 @@ def devices(database: Database, tenant: str, offline_after_s: float, now_s: floa
 
 def _device(row: tuple[Any, ...], offline_after_s: float, now_s: float) -> dict[str, Any]:
     name, tenant, site, state, measuring, reason, alarms, health, last_seen_s, software, configuration = row[:11]
-    clock_off_s, revoked_s, valid_until_s, missing, lost, conflicts = row[11:]
+    clock_off_s, revoked_s, valid_until_s, missing, lost, conflicts, reported = row[11:]
     fields = json.loads(health) if health else {}
     troubles = [*json.loads(alarms or "[]")] if state == "online" else []
     if clock_off_s is not None and abs(clock_off_s) > CLOCK_OFF_S:
@@ -50,6 +50,7 @@ def _device(row: tuple[Any, ...], offline_after_s: float, now_s: float) -> dict[
         **{"last_seen_s": last_seen_s, "software": software, "configuration": configuration},
         **{"missing": int(missing), "lost": int(lost), "conflicts": int(conflicts)},
         **{"revoked": revoked_s is not None, "valid_until_s": valid_until_s},
+        "refuses": json.loads(reported)["reasons"] if reported else [],
         "health": {key: fields.get(key) for key in _OF_HEALTH},
     }
 

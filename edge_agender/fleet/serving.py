@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_agender.config.settings import MqttConfig
 from edge_agender.fleet.broker import MqttSource
+from edge_agender.fleet.carrying import carry
 from edge_agender.fleet.collector import Collector
 from edge_agender.fleet.enrolment import expire
 from edge_agender.fleet.healing import heal
@@ -34,6 +35,7 @@ LISTEN_S = 30.0
 TURN_S = 1.0
 # A device takes one command in five seconds.
 HEAL_EVERY_S = 6.0
+CARRY_EVERY_S = 2.0
 PUBLISH_EVERY_S = 5.0
 DELETE_EVERY_S = 600.0
 EXPIRE_EVERY_S = 60.0
@@ -42,8 +44,14 @@ EXPIRE_EVERY_S = 60.0
 class Housekeeper:
     """What is done beside collecting, each at its own pace. `turn` does what is due."""
 
-    def __init__(self, config: FleetConfig, database: Database, send: Callable[[str, bytes], bool]) -> None:
-        self._config, self._database, self._send = config, database, send
+    def __init__(
+        self,
+        config: FleetConfig,
+        database: Database,
+        send: Callable[[str, bytes], bool],
+        send_kept: Callable[[str, bytes], bool],
+    ) -> None:
+        self._config, self._database, self._send, self._send_kept = config, database, send, send_kept
         self._rules = config.publish.rules()
         self._due_s: dict[str, float] = {}
         self.trouble: str | None = None
@@ -76,6 +84,8 @@ class Housekeeper:
                 pass
         if self._config.heal.enabled and self._is_due("heal", HEAL_EVERY_S, now_s):
             heal(self._database, self._config.heal, self._config.prefix, self._send, now_s)
+        if self._is_due("carry", CARRY_EVERY_S, now_s):
+            carry(self._database, self._config.prefix, self._send_kept, self._config.offline_after_s, now_s)
         if self._is_due("expire", EXPIRE_EVERY_S, now_s):
             for name in expire(self._database, self._config, now_s):
                 _log.info("%s: its credential has ended", name)
@@ -132,11 +142,15 @@ class Fleet:
         self.broker = self._own_broker() if config.broker == "own" else None
         self.source = self._source()
         self.collector = Collector(self.source, self.database, config.prefix)
-        self.housekeeper = Housekeeper(config, self.database, self.source.publish)
+        self.housekeeper = Housekeeper(config, self.database, self.source.publish, self._send_kept)
         self._thread("collector", self.collector.run)
         self._thread("housekeeper", self.housekeeper.run)
         if config.page.enabled:
             self.page_port = self._stack.enter_context(PageServer(self._context())).port
+
+    def _send_kept(self, topic: str, payload: bytes) -> bool:
+        """Publish a retained message; where that cannot be, one for who listens now: devices are asked again."""
+        return self.source.publish(topic, payload, retain=True) or self.source.publish(topic, payload)
 
     def _context(self) -> Context:
         shown = FleetMetrics(self.database, self.collector, self.source.lag, lambda: self.source.connected)

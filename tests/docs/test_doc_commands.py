@@ -76,6 +76,7 @@ ELSEWHERE = {
     r"sudo python3 -m venv /opt/edge-agender": (DOCUMENTED, "A virtual environment"),
     r"sudo edge-agender fleet .*|edge-agender fleet unit .*": (FLEET, "One server"),
     r"sudo systemctl enable --now edge-agender-fleet": (FLEET, "One server"),
+    r"sudo edge-agender fleet config .*": ("tests/fleet/test_remote.py", '"fleet", "config", "set"'),
     r"packaging/lock": ("tests/packaging/test_packaging.py", '"lock"'),
     r"\.venv/bin/python -m pytest .*": ("Makefile", "-m pytest"),
     r"\.venv/bin/python -m docs_tools": ("tests/docs/test_docs.py", "fill"),

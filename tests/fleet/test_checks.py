@@ -62,3 +62,17 @@ def test_what_is_unlike_the_others_or_its_own_past_is_found(database: Database) 
 def test_who_is_silent_is_found(database: Database) -> None:
     a_device(database, "lobby", 10)
     assert [one.text for one in check(database, "", 300, END_S + 3600)] == ["is silent"]
+
+
+def test_who_refuses_its_configuration_is_found(database: Database) -> None:
+    a_device(database, "lobby", 10)
+    payload = {
+        **{"schema": "edge-agender.reported", "version": 1, "device": "lobby", "boot_id": "b" * 16, "sent": utc(END_S)},
+        **{"state": "refused", "desired_revision": 8, "applied_revision": 0, "applied": None, "digest": "0" * 12},
+        **{"reasons": ["privacy.level: viewer is looser"], "effective": {"privacy.level": "frame"}},
+    }
+    said = read(arrival(payload, END_S), PREFIX)
+    assert said is not None
+    keep(database, [said], END_S)
+    (found,) = check(database, "", 300, END_S + 60)
+    assert found.text == "refuses its configuration: privacy.level: viewer is looser"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def rows(client: TestClient, path: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("path", ["me", "audience", "people", "openrtb", "devices", "gaps"])
+@pytest.mark.parametrize("path", ["me", "audience", "people", "openrtb", "devices", "gaps", "rollouts", "rollouts/1"])
 def test_without_a_login_there_is_nothing(client: TestClient, path: str) -> None:
     assert client.get(f"/api/{path}").status_code == 401
 
@@ -90,6 +91,51 @@ def test_viewers_see_the_audience_and_operators_the_devices(client: TestClient) 
     assert client.get("/api/devices").status_code == client.get("/api/gaps").status_code == 403
     log_in(client, "ann")
     assert [device["name"] for device in client.get("/api/devices").json()] == ["bakery", "lobby", "station"]
+
+
+def takes_from_afar(context: Context, *names: str) -> None:
+    for name in names:
+        payload = {
+            "boot_id": "b" * 16,
+            "state": "local",
+            "reasons": [],
+            "applied_revision": 0,
+            "desired_revision": None,
+        }
+        with context.database.writing() as transaction:
+            transaction.run(
+                "UPDATE device SET reported = :text, reported_s = :now_s WHERE name = :name",
+                {"text": json.dumps(payload), "now_s": MORNING_S, "name": name},
+            )
+
+
+def test_operators_begin_rollouts_over_their_own_devices_and_take_them_back(
+    client: TestClient, context: Context
+) -> None:
+    takes_from_afar(context, "lobby", "bakery", "pub")
+    wanted = {"options": {"window.length_s": 300}, "canary_percent": 50}
+    log_in(client, "vic")
+    for answer in (
+        client.get("/api/rollouts"),
+        client.get("/api/rollouts/1"),
+        client.post("/api/rollouts", json=wanted),
+        client.post("/api/rollouts/1/rollback"),
+    ):
+        assert answer.status_code == 403
+    log_in(client, "ann")
+    assert client.post("/api/rollouts", json=wanted | {"devices": ["pub"]}).status_code == 422
+    assert client.post("/api/rollouts", json={"options": {"mqtt.host": "evil"}}).status_code == 422
+    begun = client.post("/api/rollouts", json=wanted).json()
+    assert (begun["devices"], begun["without"], len(begun["canaries"])) == (["bakery", "lobby"], ["station"], 1)
+    (shown,) = client.get("/api/rollouts").json()
+    assert (shown["state"], shown["changes"], shown["made_by"]) == ("canary", "window.length_s=300", "ann")
+    assert {one["device"] for one in client.get("/api/rollouts/1").json()} == {"bakery", "lobby"}
+    log_in(client, "root")
+    assert client.post("/api/rollouts", json=wanted | {"devices": ["pub"]}).status_code == 200
+    log_in(client, "ann")
+    assert client.get("/api/rollouts/2").json() == []
+    assert client.post("/api/rollouts/2/rollback").status_code == 422
+    assert client.post("/api/rollouts/1/rollback").json() == {"revision": 3}
 
 
 def test_a_tenant_sees_its_own_alone(client: TestClient) -> None:

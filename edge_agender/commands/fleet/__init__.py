@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from importlib import import_module
 from pathlib import Path
 
+from edge_agender.commands.fleet.configuring import add_config_actions
 from edge_agender.commands.fleet.target import CONFIG_VARIABLE, SYSTEM_CONFIG
 from edge_agender.commands.options import add_file_and_overrides
 
@@ -23,6 +24,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     }.items():
         _action(actions, name, text).add_argument("--json", action="store_true", help="one JSON object a line")
 
+    add_config_actions(
+        actions.add_parser("config", help="set options on devices from afar, a few of them first; take them back"),
+        _action,
+    )
     _add_user(actions)
     _add_export(actions)
     actions.add_parser("unit", help="print the unit with which systemd runs `fleet serve`")

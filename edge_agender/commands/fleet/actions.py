@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from edge_agender.commands.fleet.configuring import run_config
 from edge_agender.commands.fleet.target import load, opened
 from edge_agender.errors import UsageError
 from edge_agender.fleet.enrolment import enrol as enrol_device
@@ -93,6 +94,10 @@ def check(options: argparse.Namespace) -> int:
             print(f"{finding.device}: {finding.text}")
         print(f"{len(found)} findings" if found else "nothing needs a person")
     return int(bool(found))
+
+
+def config(options: argparse.Namespace) -> int:
+    return run_config(options)
 
 
 def _print(options: argparse.Namespace, names: Sequence[str], sql: str) -> int:

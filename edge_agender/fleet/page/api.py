@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from edge_agender.errors import UsageError
-from edge_agender.fleet import overview, query
+from edge_agender.errors import ConfigError, UsageError
+from edge_agender.fleet import overview, query, rollouts
 from edge_agender.fleet.accounts import log_in, log_out
 from edge_agender.fleet.export import CSV_TYPE, PARQUET_TYPE, as_csv, as_parquet
 from edge_agender.fleet.page.context import COOKIE, Asking, Here, Operating
@@ -19,12 +20,27 @@ routes = APIRouter(prefix="/api")
 
 Format = Literal["json", "csv", "parquet"]
 Text = Annotated[str | None, Query(max_length=200)]
+Revision = Annotated[int, Path(ge=1, lt=2**53)]
 Day = Annotated[date | None, Query(description="A day of the fleet's time zone, 2026-01-31; default: yesterday.")]
 
 
 class Login(BaseModel):
     name: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=1024)]
+
+
+class NewRollout(BaseModel):
+    """What to change, of whom, and how carefully."""
+
+    options: Annotated[
+        dict[str, Any], Field(max_length=200, description="By dotted name: {'window.length_s': 300}.")
+    ] = {}
+    unset: Annotated[list[str], Field(max_length=200, description="Left to the device's own file again.")] = []
+    whole: Annotated[bool, Field(description="All other options are left to the device too.")] = False
+    site: Annotated[str, Field(max_length=200)] | None = None
+    devices: Annotated[list[str], Field(max_length=10_000)] = []
+    canary_percent: Annotated[float, Field(gt=0, le=100)] = 5.0
+    minutes: Annotated[float, Field(ge=0, le=10_080, description="How long each device is watched.")] = 15.0
 
 
 @routes.post("/login", summary="Begin a session: its word is in a cookie that scripts cannot read")
@@ -128,6 +144,42 @@ def gaps(account: Operating, here: Here) -> list[dict[str, Any]]:
     return overview.gaps(here.database, account.tenant)
 
 
+@routes.get("/rollouts", summary="Configuration from afar: the latest rollouts, and how many devices took each over")
+def list_rollouts(account: Operating, here: Here) -> list[dict[str, Any]]:
+    return rollouts.rollouts(here.database, account.tenant)
+
+
+@routes.get("/rollouts/{revision}", summary="What became of each device of a rollout")
+def rollout(revision: Revision, account: Operating, here: Here) -> list[dict[str, Any]]:
+    return rollouts.of_devices(here.database, revision, account.tenant)
+
+
+@routes.post("/rollouts", summary="Begin a rollout over devices of the account's tenant")
+def begin_rollout(body: NewRollout, account: Operating, here: Here) -> dict[str, Any]:
+    scope = rollouts.Scope(account.tenant, body.site, tuple(body.devices))
+    changes = rollouts.Changes(body.options, tuple(body.unset), body.whole)
+    begun = _asked(
+        lambda: rollouts.begin(
+            here.database,
+            scope,
+            changes,
+            canary_percent=body.canary_percent,
+            soak_s=60 * body.minutes,
+            offline_after_s=here.config.offline_after_s,
+            by=account.name,
+            now_s=here.clock(),
+        )
+    )
+    return asdict(begun)
+
+
+@routes.post("/rollouts/{revision}/rollback", summary="Take a rollout back: each device gets what it had before")
+def take_rollout_back(revision: Revision, account: Operating, here: Here) -> dict[str, Any]:
+    by = account.name
+    back = _asked(lambda: rollouts.take_back(here.database, revision, account.tenant, by, f"by {by}", here.clock()))
+    return {"revision": back}
+
+
 def _filters(here: Here, tenant: str, first: date | None, last: date | None, **values: str | None) -> query.Filters:
     yesterday = date.fromisoformat(here.config.publish.rules().day_of(here.clock())) - timedelta(days=1)
     start = first or last or yesterday
@@ -138,7 +190,7 @@ def _filters(here: Here, tenant: str, first: date | None, last: date | None, **v
 def _asked(find: Any) -> Any:
     try:
         return find()
-    except UsageError as error:
+    except (ConfigError, UsageError) as error:
         raise HTTPException(422, str(error)) from None
 
 

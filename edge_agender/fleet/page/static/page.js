@@ -129,7 +129,7 @@ function pyramid(rows) {
 }
 
 async function showDevices(turn) {
-  const [devices, gaps] = await Promise.all([ask("/api/devices"), ask("/api/gaps")]);
+  const [devices, gaps, rollouts] = await Promise.all([ask("/api/devices"), ask("/api/gaps"), ask("/api/rollouts")]);
   if (turn !== state.turn) return;
   const count = (condition) => devices.filter((device) => device.condition === condition).length;
   views.cards(get("counts"), [["devices", String(devices.length)], ...["online", "alarm", "silent", "offline", "off"].map((name) => [name, String(count(name))]),
@@ -142,7 +142,31 @@ async function showDevices(turn) {
   const columns = ["device", "kind", "first", "last", "found", "asked", "outcome"];
   get("table-gaps").replaceChildren(make("thead", {}, make("tr", {}, ...columns.map((text) => make("th", { scope: "col", textContent: text })))),
     make("tbody", {}, ...(gaps.length ? gaps.map((gap) => make("tr", {}, ...[gap.device, gap.kind, gap.first, gap.last, views.ago(gap.found_s), `${gap.asked} times`, gap.outcome ?? "asked for"].map((text) => make("td", { textContent: text })))) : [make("tr", {}, make("td", { className: "good", textContent: "None: every message that a device has numbered is here.", colSpan: columns.length }))])));
+  showRollouts(rollouts);
   get("note").textContent = "";
+}
+
+const ENDED = { done: "good", stopped: "poor" };
+
+function showRollouts(rollouts) {
+  const heads = ["", "rollout", "what", "of", "canaries", "took it over", "waits", "refused", "worse", "by", ""];
+  const row = (one) => {
+    const count = (...names) => views.number.format(names.reduce((sum, name) => sum + (one.devices[name] ?? 0), 0));
+    const back = make("button", { type: "button", textContent: "Take back", onclick: () => takeBack(one) });
+    const open = one.back_to === null && one.state !== "stopped" && one.own;
+    return make("tr", {}, make("td", {}, make("span", { className: `pill ${ENDED[one.state] ?? "fair"}`, textContent: one.state })),
+      ...[one.revision, one.changes + (one.reason ? ` (${one.reason})` : ""), one.scope, one.canaries, count("applied", "well"), count("waiting", "sent"), count("refused"), count("worse"),
+        `${one.made_by}, ${views.ago(one.made_s)}`].map((text) => make("td", { textContent: text })), make("td", {}, ...(open ? [back] : [])));
+  };
+  const none = make("tr", {}, make("td", { className: "quiet", textContent: "None: every device runs its own file.", colSpan: heads.length }));
+  get("table-rollouts").replaceChildren(make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col", textContent: text })))),
+    make("tbody", {}, ...(rollouts.length ? rollouts.map(row) : [none])));
+}
+
+async function takeBack(rollout) {
+  if (!confirm(`Take rollout ${rollout.revision} back on ${rollout.scope}?`)) return;
+  try { await ask(`/api/rollouts/${rollout.revision}/rollback`, { method: "POST" }); await refresh(); }
+  catch (error) { get("note").textContent = error.message; }
 }
 
 function links(view, path, parameters) { for (const format of ["csv", "parquet"]) get(`${format}-${view}`).href = url(path, parameters, format); }
