@@ -10,7 +10,7 @@ from edge_agender.errors import EdgeAgenderError
 from edge_agender.inference.catalogue import Catalogue
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.inference.speed import model_s
-from edge_agender.vision.assembly import detector_model
+from edge_agender.vision.assembly import configured_models, detector_model
 
 STANDARD, LARGER = EstimatorConfig().model, "agender-edge"
 # The larger one is for a board whose networks are done with this many faces, all searched and all estimated, within
@@ -57,6 +57,18 @@ def by_budget(detector_s: float, larger_s: float, rate_hz: float) -> Choice:
         f"{held} {budget_ms:.0f} ms (half a frame at {rate_hz:g} Hz)"
     )
     return Choice(model, reason, round(whole_ms, 3), round(budget_ms, 3))
+
+
+def landmarks_missing(config: Config) -> str | None:
+    """Return what an estimator that aligns faces loses by the configured detector; None where it loses nothing."""
+    try:
+        detector, estimator = configured_models(config)
+    except EdgeAgenderError:
+        return None  # said by whoever opens them
+    if estimator.input.align == "box" or (detector is not None and gives_landmarks(detector)):
+        return None
+    kind = config.detector.kind
+    return f"{estimator.name} aligns faces by landmarks, which detector.kind {kind} does not give: set it to ssd"
 
 
 def gives_landmarks(detector: ModelSpec) -> bool:

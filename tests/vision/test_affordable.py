@@ -6,7 +6,7 @@ from edge_agender.config.load import load
 from edge_agender.errors import ModelError
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.vision import affordable
-from edge_agender.vision.affordable import LARGER, STANDARD, by_budget, choose_estimator
+from edge_agender.vision.affordable import LARGER, STANDARD, by_budget, choose_estimator, landmarks_missing
 
 MS = 1e-3
 
@@ -54,3 +54,11 @@ def test_this_machine_is_measured_for_real() -> None:
     choice = choose_estimator(load(None, []))
     assert choice.larger_ms is not None
     assert choice.larger_ms > 0
+
+
+def test_an_estimator_that_aligns_is_worse_off_without_landmarks() -> None:
+    assert landmarks_missing(load(None, [])) is None
+    for model in (STANDARD, LARGER):
+        said = landmarks_missing(load(None, ["detector.kind=haar", f"estimator.model={model}"]))
+        assert said == f"{model} aligns faces by landmarks, which detector.kind haar does not give: set it to ssd"
+    assert landmarks_missing(load(None, ["detector.kind=haar", "estimator.model=no-such"])) is None

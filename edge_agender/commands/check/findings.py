@@ -10,6 +10,7 @@ from edge_agender.config.remote import settable
 from edge_agender.config.settings import Config, SourceConfig
 from edge_agender.device.installation import visible
 from edge_agender.errors import EdgeAgenderError
+from edge_agender.vision.affordable import landmarks_missing
 
 # Below, only root and who is allowed to (CAP_NET_BIND_SERVICE) may listen; the unit is not.
 FIRST_FREE_PORT = 1024
@@ -42,6 +43,8 @@ def warnings_of(config: Config) -> Iterator[str]:
         )
     if config.web.enabled and 0 < config.web.port < FIRST_FREE_PORT:
         yield f"web.port: {config.web.port} is below {FIRST_FREE_PORT}: the service may not listen there: take 8080"
+    if (hint := landmarks_missing(config)) is not None:
+        yield f"estimator.model: {hint}"
     named = {"mqtt.password_file": config.mqtt.password_file, "web.password_file": config.web.password_file}
     for option, path in named.items():
         if path is not None and visible(path.parent) and not path.is_file():
