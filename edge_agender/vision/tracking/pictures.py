@@ -1,7 +1,8 @@
 """Pictures of faces: a poster, a screen or a printed cardboard keeps place, size and pose as nobody living does.
 
-Whoever stands still sways: the detector's boxes of a living face spread several times as far over half a minute as
-those of a face on a wall, which vary by the camera's noise alone.
+Whoever stands still sways, over seconds; the detector's boxes of a face on a wall vary from frame to frame, by the
+camera's noise alone. So means over a second are compared: they keep the sway, and half or less of the noise is left.
+No picture of a face is kept for this.
 """
 
 from __future__ import annotations
@@ -17,22 +18,24 @@ from edge_agender.vision.faces import Detection, StillFace
 from edge_agender.vision.head_pose import head_pose
 from edge_agender.vision.tracking.track import Track
 
-# Half of what lies between the 16th and the 84th percentile, one standard deviation of a normal distribution: of the
-# centre (both axes together) in parts of the face's size, of log size, of yaw and pitch in degrees.
+# Half of what lies between the 16th and the 84th percentile of the means, one standard deviation where they are
+# normal: of the centre (both axes together) in parts of the face's size, of log size, of yaw and pitch in degrees.
 # docs/messages.md, "Pictures of faces", has what was measured of pictures and of people.
-MOST_MOVED, MOST_RESIZED, MOST_TURNED_DEG = 0.005, 0.008, 1.5
+MOST_MOVED, MOST_RESIZED, MOST_TURNED_DEG = 0.0035, 0.008, 1.5
+# No detector's noise is below this, however small the face: also of the centre, in pixels.
+MOST_MOVED_PX = 0.3
 # A detection of a known picture lies within so much of its place; whatever else is found there is somebody.
 NEAR, ALIKE, TURNED_DEG = 0.02, 0.05, 6.0
 # The place follows a mount that gives way; what moves faster is no picture.
 FOLLOWS = 0.02
 # A picture that was taken down, or has been covered for so long, is forgotten.
 REMEMBERED_S = 300.0
-# Looks a span: enough for percentiles, and little to keep a face. Fewer than the least say nothing.
-LOOKS, LEAST_LOOKS = 100, 20
+# Means a span: enough for percentiles, each of about a second. Fewer than the least say nothing.
+MEANS, LEAST_MEANS = 25, 18
 
 
 class Look(NamedTuple):
-    """One detection: when, centre in pixels, log size, and yaw and pitch, NaN without landmarks."""
+    """One detection or the mean of several: when, centre in pixels, log size, yaw and pitch (NaN without landmarks)."""
 
     at_s: float
     x: float
@@ -40,6 +43,32 @@ class Look(NamedTuple):
     log_size: float
     yaw_deg: float
     pitch_deg: float
+
+
+class _Watched:
+    """What one track looked like over the last span: means, and the looks of the one that goes on."""
+
+    __slots__ = ("latest", "means")
+
+    def __init__(self) -> None:
+        self.latest: list[Look] = []
+        self.means: deque[Look] = deque()
+
+    def note(self, seen: Look, after_s: float) -> bool:
+        """Take in a look; return whether it completed a mean."""
+        complete = bool(self.latest) and seen.at_s - self.latest[0].at_s >= after_s / MEANS
+        if complete:
+            self.means.append(Look(*(sum(values) / len(values) for values in zip(*self.latest, strict=True))))
+            self.latest = []
+            # The oldest one kept is just older than the span, so that all of it is covered.
+            while len(self.means) > 1 and self.means[-1].at_s - self.means[1].at_s >= after_s:
+                self.means.popleft()
+        self.latest.append(seen)
+        return complete
+
+    def move(self, dx_px: float, dy_px: float) -> None:
+        self.latest = [each._replace(x=each.x + dx_px, y=each.y + dy_px) for each in self.latest]
+        self.means = deque(each._replace(x=each.x + dx_px, y=each.y + dy_px) for each in self.means)
 
 
 @dataclass(slots=True)
@@ -55,7 +84,7 @@ class Pictures:
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
-        self._looks: dict[int, deque[Look]] = {}
+        self._watched: dict[int, _Watched] = {}
         self._places: list[_Place] = []
 
     @property
@@ -64,19 +93,17 @@ class Pictures:
         return [StillFace(place.track_id, place.box) for place in self._places]
 
     def reset(self) -> None:
-        self._looks, self._places = {}, []
+        self._watched, self._places = {}, []
 
     def take_over(self, before: Pictures) -> None:
         """Go on with what was found under another configuration."""
         if self._after_s:
-            self._looks, self._places = before._looks, before._places
+            self._watched, self._places = before._watched, before._places
 
     def move(self, dx_px: float, dy_px: float) -> None:
         """The camera moved: what stood still before moved with the picture."""
-        for looks in self._looks.values():
-            moved = [look._replace(x=look.x + dx_px, y=look.y + dy_px) for look in looks]
-            looks.clear()
-            looks.extend(moved)
+        for watched in self._watched.values():
+            watched.move(dx_px, dy_px)
         for place in self._places:
             place.at = place.at._replace(x=place.at.x + dx_px, y=place.at.y + dy_px)
             box = place.box
@@ -102,30 +129,22 @@ class Pictures:
             return set()
         following = list(tracks)
         ids = {track.id for track in (*following, *kept)}
-        self._looks = {track_id: looks for track_id, looks in self._looks.items() if track_id in ids}
+        self._watched = {track_id: watched for track_id, watched in self._watched.items() if track_id in ids}
         return {place.track_id for place in self._new(following, now_s)}
 
     def _new(self, tracks: Iterable[Track], now_s: float) -> Iterator[_Place]:
         for track in tracks:
             # What is not believed to be a face is counted by nobody, and needs no alarm.
-            if track.decided and track.seen and self._noted(track, now_s):
-                at = still(self._looks[track.id], self._after_s)
+            if not (track.decided and track.seen):
+                continue
+            watched = self._watched.setdefault(track.id, _Watched())
+            if watched.note(look(Detection(track.found, track.score, track.landmarks), now_s), self._after_s):
+                at = still(watched.means, self._after_s)
                 if at is not None:
                     place = _Place(track.id, at, track.found, now_s)
                     self._places.append(place)
-                    del self._looks[track.id]
+                    del self._watched[track.id]
                     yield place
-
-    def _noted(self, track: Track, now_s: float) -> bool:
-        """Keep this look, unless the one before was just now; return whether it was kept."""
-        looks = self._looks.setdefault(track.id, deque())
-        if looks and now_s - looks[-1].at_s < self._after_s / LOOKS:
-            return False
-        looks.append(look(Detection(track.found, track.score, track.landmarks), now_s))
-        # The oldest one kept is just older than the span, so that all of it is covered.
-        while len(looks) > 1 and now_s - looks[1].at_s >= self._after_s:
-            looks.popleft()
-        return True
 
 
 def look(detection: Detection, now_s: float) -> Look:
@@ -136,19 +155,21 @@ def look(detection: Detection, now_s: float) -> Look:
     return Look(now_s, *box.centre, math.log(box.width * box.height) / 2, yaw_deg, pitch_deg)
 
 
-def still(looks: Sequence[Look] | deque[Look], after_s: float) -> Look | None:
-    """Return the median look where all of the last `after_s` seconds' are of one picture, else None."""
-    if len(looks) < LEAST_LOOKS or looks[-1].at_s - looks[0].at_s < after_s:
+def still(means: Sequence[Look] | deque[Look], after_s: float) -> Look | None:
+    """Return the median look where the means of the last `after_s` seconds are all of one picture, else None."""
+    # From the first detection to the last one it is longer than from mean to mean, by about one of them.
+    if len(means) < LEAST_MEANS or means[-1].at_s - means[0].at_s < after_s * (1 - 1 / MEANS):
         return None
-    _, x, y, log_size, yaw_deg, pitch_deg = zip(*looks, strict=True)
+    _, x, y, log_size, yaw_deg, pitch_deg = zip(*means, strict=True)
     size = math.exp(_quantile(log_size, 0.5))
     turns = [[value for value in values if not math.isnan(value)] for values in (yaw_deg, pitch_deg)]
-    if math.hypot(_spread(x), _spread(y)) > MOST_MOVED * size or _spread(log_size) > MOST_RESIZED:
+    most = max(MOST_MOVED * size, MOST_MOVED_PX)
+    if math.hypot(_spread(x), _spread(y)) > most or _spread(log_size) > MOST_RESIZED:
         return None
     if any(_spread(values) > MOST_TURNED_DEG for values in turns if values):
         return None
     middle = [_quantile(values, 0.5) if values else math.nan for values in (x, y, log_size, *turns)]
-    return Look(looks[-1].at_s, *middle)
+    return Look(means[-1].at_s, *middle)
 
 
 def _distance(picture: Look, found: Look) -> float:

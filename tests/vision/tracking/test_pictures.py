@@ -21,6 +21,8 @@ from edge_agender.vision.tracking.tracker import Tracker
 RATE_HZ = 5
 # What the shipped detector's boxes of a still picture vary by, in parts of the face: docs/messages.md.
 NOISE = 0.003
+# The same of one of 70 pixels in a picture 1280 wide, from frame to frame: as large as a person's sway.
+SMALL_NOISE = 0.005
 
 
 class Wall:
@@ -29,8 +31,8 @@ class Wall:
     def __init__(self) -> None:
         self.random = np.random.default_rng(1)
 
-    def face(self, x: float, y: float = 300, size: float = 120, turned: float = 0.0) -> Detection:
-        x, y, log_size = self.random.normal((x, y, math.log(size)), (NOISE * size, NOISE * size, NOISE))
+    def face(self, x: float, y: float = 300, size: float = 120, turned: float = 0.0, noise: float = NOISE) -> Detection:
+        x, y, log_size = self.random.normal((x, y, math.log(size)), (noise * size, noise * size, noise))
         half = math.exp(log_size) / 2
         points = [(x + half * (each[0] + turned * each[2]), y + half * each[1]) for each in HEAD]
         return Detection(Box(x - half, y - half, x + half, y + half), 0.9, Landmarks(*points))
@@ -71,6 +73,22 @@ def test_a_poster_is_no_viewer_and_its_place_is_known() -> None:
     (picture,) = count.tracker.pictures
     assert picture.box.centre == pytest.approx((400, 300), abs=3)
     assert count.viewers == 0
+
+
+def test_a_small_poster_is_no_viewer_for_all_the_detectors_noise() -> None:
+    wall, count = Wall(), Counting()
+    present = [count.see([wall.face(400, size=70, noise=SMALL_NOISE)], now_s) for now_s in times(45)]
+    assert present[-1] == 0
+    assert count.viewers == 0
+
+
+def test_who_stands_still_far_away_counts_for_all_the_detectors_noise() -> None:
+    wall, count = Wall(), Counting()
+    for now_s in times(60):
+        sway_px = 0.011 * 70 * math.sin(2 * math.pi * 0.3 * now_s)
+        count.see([wall.face(400 + sway_px, size=70, noise=SMALL_NOISE)], now_s)
+    assert not count.tracker.pictures
+    assert count.viewers == 1
 
 
 def test_a_poster_counts_where_that_is_wanted() -> None:
