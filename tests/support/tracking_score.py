@@ -26,6 +26,7 @@ class Score:
     switches: int
     count_error: float
     dwell_error_s: float
+    dwell_error_median_s: float
     dwell_error_p95_s: float
 
 
@@ -60,6 +61,7 @@ def score(scene: Scene, update: Update, *, min_hits: int = 3, min_s: float = 0.5
         switches=switches,
         count_error=len(viewers) / len(true) - 1,
         dwell_error_s=float(errors.mean()),
+        dwell_error_median_s=float(np.median(errors)),
         dwell_error_p95_s=float(np.percentile(errors, 95)),
     )
 
