@@ -177,7 +177,8 @@ def main() -> int:
             client.disconnect()
             client.loop_stop()
             out.close()
-        seconds = time.monotonic() - (heard.first_frame_s or 0.0)
+        # Who walked by while the daemon was stopping was shown to nobody.
+        seconds = heard.last_frame_s - (heard.first_frame_s or 0.0)
         held = still_held(Path(folder))
     if not options.json and heard.first_frame_s is not None:
         print("\n" + "\n".join(summary(heard, truth(CROWD, seconds), held)), flush=True)

@@ -38,6 +38,7 @@ class Heard:
         self.viewers = self.passed = self.looked = 0
         self.attention_s = 0.0
         self.first_frame_s: float | None = None
+        self.last_frame_s = 0.0
         self._summary: object = None
 
     def hear(self, kind: str, payload: dict[str, Any], now_s: float) -> str | None:
@@ -51,6 +52,7 @@ class Heard:
 
     def _frame(self, payload: dict[str, Any], now_s: float) -> str | None:
         self.first_frame_s = now_s if self.first_frame_s is None else self.first_frame_s
+        self.last_frame_s = now_s
         audience = payload["audience"]
         self.people = audience["count"]
         self.now = Counter({(cell["gender"], cell["age_band"]): cell["count"] for cell in audience["cells"]})
