@@ -54,19 +54,27 @@ class Housekeeper:
         self._config, self._database, self._send, self._send_kept = config, database, send, send_kept
         self._rules = config.publish.rules()
         self._due_s: dict[str, float] = {}
+        self._stop = threading.Event()
         self.trouble: str | None = None
         self.hours_made = 0
 
     def run(self, stop: threading.Event) -> None:
+        self._stop = stop
         while not stop.is_set():
             self.turn(time.time())
             stop.wait(TURN_S)
 
+    def _until_done(self, task: Callable[[], int]) -> int:
+        """Call a task until nothing is left of it, or a stop is asked for: a backlog of hours must not hold that up."""
+        total = 0
+        while not self._stop.is_set() and (done := task()):
+            total += done
+        return total
+
     def turn(self, now_s: float) -> None:
         """Do what is due. A store that is busy or full is tried again at the next turn."""
         try:
-            while made := roll_up(self._database, self._rules, now_s):
-                self.hours_made += made
+            self.hours_made += self._until_done(lambda: roll_up(self._database, self._rules, now_s))
             self._at_times(now_s)
         except StoreBusyError as error:
             if self.trouble is None:
@@ -80,8 +88,7 @@ class Housekeeper:
 
     def _at_times(self, now_s: float) -> None:
         if self._is_due("publish", PUBLISH_EVERY_S, now_s):
-            while publish(self._database, self._rules, now_s):
-                pass
+            self._until_done(lambda: publish(self._database, self._rules, now_s))
         if self._config.heal.enabled and self._is_due("heal", HEAL_EVERY_S, now_s):
             heal(self._database, self._config.heal, self._config.prefix, self._send, now_s)
         if self._is_due("carry", CARRY_EVERY_S, now_s):
@@ -90,8 +97,7 @@ class Housekeeper:
             for name in expire(self._database, self._config, now_s):
                 _log.info("%s: its credential has ended", name)
         if self._is_due("delete", DELETE_EVERY_S, now_s):
-            while delete_old(self._database, self._config.keep, now_s):
-                pass
+            self._until_done(lambda: delete_old(self._database, self._config.keep, now_s))
 
     def _is_due(self, what: str, every_s: float, now_s: float) -> bool:
         due = now_s >= self._due_s.get(what, 0.0)

@@ -27,7 +27,7 @@ from proofs.fleet.rig import cli, free_port
 from proofs.fleet.servers import Postgresql
 
 DEVICES, A_SECOND = 10_000, 167
-SETTLE_S = 120.0
+SETTLE_S, STOP_S = 120.0, 90.0
 VERSIONS = {"software": "0.1.0", "detector": "ssd", "estimator": "agender-ssrnet", "configuration": "simulated"}
 
 
@@ -68,7 +68,7 @@ def serving(options: list[str]) -> Iterator[int]:
         yield process.pid
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=STOP_S)
 
 
 def wait_for_session(folder: Path) -> None:

@@ -43,7 +43,7 @@ class Collectors:
     """Processes of `fleet serve` on one durable consumer."""
 
     def __init__(self, folder: Path, options: list[str], count: int) -> None:
-        self._folder, self._options = folder, options
+        self._folder, self._options, self.count = folder, options, count
         self._running: dict[int, subprocess.Popen[str]] = {}
         for number in range(count):
             self.start(number)
@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two windows of a device")
     parser.add_argument("--hangs", type=int, default=1, help="how many times a node hangs afterwards, each in turn")
+    parser.add_argument("--collect", choices=("jetstream", "mqtt"), default="jetstream", help="how collectors read")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     try:
@@ -89,25 +90,46 @@ def prove(folder: Path, options: argparse.Namespace) -> int:
     (folder / "password").write_text(PASSWORD + "\n")
     with Postgresql(folder) as store, Nats(folder) as cluster:
         print(f"# PostgreSQL {store.version}, three NATS nodes, {options.devices} devices", flush=True)
+        by_mqtt = options.collect == "mqtt"
         settings = [
             f"store={store.url}",
-            "broker=nats",
-            f"nats.servers={json.dumps(cluster.clients)}",
-            f"nats.mqtt_addresses={json.dumps(cluster.mqtt)}",
-            f"nats.user={USER}",
-            f"nats.password_file={folder / 'password'}",
+            *(through_mqtt if by_mqtt else through_jetstream)(folder, cluster),
             "page.enabled=false",
             "heal.enabled=false",
             "log_level=error",
         ]
-        collectors = Collectors(folder, [word for one in settings for word in ("--set", one)], 2)
+        # A session of MQTT is one collector's.
+        collectors = Collectors(folder, [word for one in settings for word in ("--set", one)], 1 if by_mqtt else 2)
         try:
-            wait_for_consumer(cluster)
+            wait_for_consumer(cluster, by_mqtt=by_mqtt)
             asyncio.run(make_capture(cluster))
             run = under_kills(folder, store, cluster, collectors, options)
             return judge(folder, store, cluster, run)
         finally:
             collectors.stop()
+
+
+def through_jetstream(folder: Path, cluster: Nats) -> list[str]:
+    return [
+        "broker=nats",
+        f"nats.servers={json.dumps(cluster.clients)}",
+        f"nats.mqtt_addresses={json.dumps(cluster.mqtt)}",
+        f"nats.user={USER}",
+        f"nats.password_file={folder / 'password'}",
+    ]
+
+
+def through_mqtt(folder: Path, cluster: Nats) -> list[str]:
+    """As at any cluster of MQTT brokers: a lasting session, and the next address where a node is lost or hangs."""
+    return [
+        "broker=mqtt",
+        f"mqtt.hosts={json.dumps(cluster.mqtt)}",
+        "mqtt.protocol=3.1.1",
+        "mqtt.ack_timeout_s=10",
+        "mqtt.reconnect_max_s=2",
+        f"mqtt.username={USER}",
+        f"mqtt.password_file={folder / 'password'}",
+    ]
 
 
 def under_kills(
@@ -145,7 +167,7 @@ def under_kills(
 def kill_one(cluster: Nats, collectors: Collectors, luck: random.Random, run: Run, turn: int) -> None:
     """Each node in turn and so every leader, once all three; every fourth time a collector instead."""
     if turn % 4 == 3:
-        number = turn // 4 % 2
+        number = turn // 4 % collectors.count
         collectors.kill(number)
         collectors.start(number)
         run.kills.append("collector")
@@ -195,11 +217,16 @@ def hang(store: Postgresql, cluster: Nats, number: int, devices: int) -> float |
     return took_s
 
 
-def wait_for_consumer(cluster: Nats, timeout_s: float = 150.0) -> None:
+def wait_for_consumer(cluster: Nats, timeout_s: float = 150.0, *, by_mqtt: bool = False) -> None:
+    """Return once the stream of MQTT keeps messages for the collector."""
+
     async def exists() -> bool:
         client = await nats.connect(cluster.clients, user=USER, password=PASSWORD)
         try:
-            await client.jetstream().consumer_info("$MQTT_msgs", "edge-agender-fleet")
+            if not by_mqtt:
+                await client.jetstream().consumer_info("$MQTT_msgs", "edge-agender-fleet")
+            elif not await client.jetstream().consumers_info("$MQTT_msgs"):
+                return False
         except Exception:  # not yet: no stream, no leader, no answer
             return False
         finally:

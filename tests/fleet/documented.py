@@ -71,11 +71,15 @@ def become(enrolment: str, name: str) -> None:
     """The box runs the one command that was printed for it; its window is stored."""
     found = re.search(r"sudo edge-agender setup .*", enrolment)
     assert found, enrolment
-    done = subprocess.run(
-        ["bash", "-c", f"{found[0]} --source demo"], capture_output=True, text=True, timeout=300, check=False
-    )
-    say(f"ok    {re.sub('--enrol .*', '--enrol ...', found[0])} --source demo: {done.returncode}")
+    command = f"{found[0]} --source demo"
+    for _ in range(3):
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300, check=False)
+        # Where systemd itself failed at this machine's control groups (system.py).
+        if "did not start" not in done.stderr:
+            break
+        sh("systemctl", "reset-failed", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    say(f"ok    {re.sub('--enrol .*', '--enrol ...', found[0])} --source demo")
     wait_for(f"{name} online", lambda: state_of(name) == "online", 120)
     wait_for(f"a window of {name}", lambda: stored(name), 200)
     say(f"ok    {name} is online, and its first window is stored")

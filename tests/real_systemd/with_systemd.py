@@ -23,6 +23,7 @@ from pathlib import Path
 
 NOT_STARTED = 70
 BOOT_S = 60.0
+STOP_S = 120.0
 # Of this machine's own life: they would wait for hardware, a network or a terminal that the container does not have.
 MASKED = ("systemd-timesyncd", "systemd-networkd", "systemd-resolved", "systemd-udevd", "console-getty", "getty@tty1")
 NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
@@ -83,7 +84,11 @@ def booted(root: Path, *, network: bool) -> Iterator[int]:
             yield _leader(nspawn, notices, console)
         finally:
             nspawn.terminate()
-            nspawn.wait()
+            try:
+                nspawn.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                nspawn.kill()
+                nspawn.wait()
 
 
 def _leader(nspawn: subprocess.Popen[bytes], notices: socket.socket, console: Path) -> int:
