@@ -108,3 +108,15 @@ def test_one_deviation_covers_two_thirds_of_the_errors_whatever_is_seen() -> Non
     covered = (error <= torch.exp(0.5 * (hidden @ weight + bias))).float()
     for part in (hidden[:, 0] < -0.7, hidden[:, 0].abs() < 0.7, hidden[:, 0] > 0.7):
         assert covered[part].mean() == pytest.approx(0.68, abs=0.05)
+
+
+def test_weights_are_blended_and_counters_are_not() -> None:
+    torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install -e '.[train]'")
+    from training.first_stages.blend import blended, least
+
+    old = {"weight": torch.tensor([0.0, 4.0]), "counted": torch.tensor(3)}
+    new = {"weight": torch.tensor([1.0, 0.0]), "counted": torch.tensor(9)}
+    made = blended(old, new, 0.25)
+    assert made["weight"].tolist() == [0.25, 3.0]
+    assert int(made["counted"]) == 9
+    assert least({1.0: 8.226, 0.8: 8.229, 0.6: 8.267, 0.4: 8.348}) == 0.6

@@ -92,25 +92,27 @@ def trained(net: nn.Module, material: Material, without: str, steps: int, seed: 
 
 
 @torch.no_grad()
-def judged(net: nn.Module, faces: Faces, places: NDArray[np.intp], maps: Maps) -> dict[str, list[float]]:
+def judged(net: nn.Module, faces: Faces, places: NDArray[np.intp], maps: Maps) -> dict[str, list[float | None]]:
     """Return faces, years off the label, years off the decade, percent in it, percent of genders, by collection."""
     outputs = heard(net.eval(), maps[:, 0].astype(np.float32))
     said, female = years_of(outputs).numpy(), outputs["gender"][:, 0].numpy() > 0
     low, high = faces.years[places].T
     error = np.maximum(np.maximum(low - said, said - high), 0)
-    decade = np.floor(low / 10) * 10
+    decade = np.where(low == high, np.floor(low / 10) * 10, np.nan)  # a group of ages lies in no decade
     off = np.maximum(np.maximum(decade - said, said - decade - 10), 0)
     table = {}
     for name in sorted(set(faces.collection[places])):
         here = faces.collection[places] == name
         aged = here & ~np.isnan(error)
         right = (female == (faces.gender[places] == "female"))[here]
-        row = (error[aged].mean(), off[aged].mean(), 100 * (off[aged] == 0).mean(), 100 * right.mean())
-        table[str(name)] = [float(here.sum()), *(round(float(value), 2) for value in row)]
+        exact = here & ~np.isnan(off)
+        inside = (off[exact].mean(), 100 * (off[exact] == 0).mean()) if exact.any() else (None, None)
+        row = (error[aged].mean(), *inside, 100 * right.mean())
+        table[str(name)] = [float(here.sum()), *(value if value is None else round(float(value), 2) for value in row)]
     return table
 
 
-def lines(runs: dict[str, dict[str, list[float]]]) -> Iterator[str]:
+def lines(runs: dict[str, dict[str, list[float | None]]]) -> Iterator[str]:
     """Yield the card's table from the runs by what they left out; nothing left out is "nothing"."""
     words = ("age error", "years from the decade", "in it", "gender right")
     yield "| | faces | " + " | ".join(f"{word}: with, without" for word in words) + " |"
@@ -118,7 +120,7 @@ def lines(runs: dict[str, dict[str, list[float]]]) -> Iterator[str]:
     for name in (each for each in runs if each != "nothing"):
         known, strange = runs["nothing"][name], runs[name][name]
         three = zip(known[1:], strange[1:], ("", "", " %", " %"), strict=True)
-        cells = (f"{a:.1f}{unit}, {b:.1f}{unit}" for a, b, unit in three)
+        cells = ("-" if a is None or b is None else f"{a:.1f}{unit}, {b:.1f}{unit}" for a, b, unit in three)
         yield f"| {name} | {known[0]:.0f} | " + " | ".join(cells) + " |"
 
 

@@ -17,7 +17,6 @@ SHARES = {
     "ukparliament": 0.9,
 }  # fmt: skip
 EVENNESS = 0.6  # 0: ages and genders as often as they come; 1: all equally
-TAUGHT = 0.5  # of what an age should be said to be, the teacher's part; the rest is the label's
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,14 @@ class Targets:
     weight: Floats
 
 
-def targets(faces: Faces, part: float = TAUGHT) -> Targets:
+def targets(faces: Faces) -> Targets:
     """Mix what was labelled with what the teacher says out of fold; where one is missing, the other counts alone."""
     taught, labelled = faces.taught[:, 0], ~np.isnan(faces.years[:, 0])
     low, high = np.nan_to_num(faces.years).T
     # Of a group of ages, the year in it that the teacher says.
     told = np.where(labelled, np.where(np.isnan(taught), (low + high) / 2, np.clip(taught, low, high)), taught)
     both = labelled & ~np.isnan(taught)
-    years = np.where(both, (1 - part) * told + part * np.nan_to_num(taught), told)
+    years = np.where(both, 0.5 * told + 0.5 * np.nan_to_num(taught), told)
     sexes = np.where(faces.gender == "female", 0.97, np.where(faces.gender == "male", 0.03, np.nan))
     p = faces.taught[:, 2]
     female = np.where(np.isnan(sexes), p, np.where(np.isnan(p), sexes, 0.5 * sexes + 0.5 * np.nan_to_num(p)))
@@ -50,12 +49,12 @@ def usable(faces: Faces, wanted: Targets, without: str | None = None) -> NDArray
     return np.flatnonzero(known & (faces.part == "training") & (faces.collection != (without or "")))
 
 
-def shares(faces: Faces, wanted: Targets, places: NDArray[np.intp], evenness: float = EVENNESS) -> NDArray[np.float64]:
+def shares(faces: Faces, wanted: Targets, places: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return how likely each of the faces at `places` is drawn: rare ages and genders more often than they come."""
     share = np.array([SHARES.get(name, 1.0) for name in faces.collection[places]])
     band = np.digitize(wanted.years[places], BANDS) - 1
     cell = band * 2 + (wanted.female[places] > 0.5)
     wide = np.repeat(np.diff(BANDS).clip(max=15), 2).astype(float)
     drawn = np.bincount(cell, share, minlength=len(wide))
-    share = share * ((wide / np.maximum(drawn, 1e-9))[cell]) ** evenness
+    share = share * ((wide / np.maximum(drawn, 1e-9))[cell]) ** EVENNESS
     return share / share.sum()

@@ -25,7 +25,6 @@ from training.first_stages.targets import shares, targets, usable
 from training.first_stages.train import Lesson, Pool, Trainer, judge_of
 
 RATE, EARLY = 5e-4, 0.4
-EVENNESS, TAUGHT = 0.8, 0.35  # more even than before, and with more of the label: fewer are said to be of middle age
 
 
 def crop_itself(crop: Picture) -> Floats:
@@ -71,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     cv2.setNumThreads(1)
     faces, seen = load(args.faces), np.load(args.faces / "targets.npy")
-    wanted = targets(faces, TAUGHT)
+    wanted = targets(faces)
     places = usable(faces, wanted)
 
     def lesson_of(rows: NDArray[np.intp]) -> Lesson:
@@ -83,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     slowed(trainer, EARLY)
     if args.resume:
         trainer.resume()
-    share = shares(faces, wanted, places, EVENNESS)
+    share = shares(faces, wanted, places)
     pool = Pool(faces, crop_itself, (INPUT_PX, INPUT_PX, 3), places, share, args.seed + trainer.step)
     trainer.run(pool, lesson_of, judge_of(faces, crop_itself))
     plot(trainer.history, (("age",), ("gender", "features")), path.with_suffix(".png"))
