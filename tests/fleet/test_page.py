@@ -21,6 +21,7 @@ from edge_agender.fleet.page.app import make_app
 from edge_agender.fleet.page.context import Context
 from edge_agender.fleet.page.server import PageServer
 from edge_agender.fleet.publish import Rules, publish
+from edge_agender.fleet.rollouts import Changes, Scope, begin, rollouts
 from edge_agender.fleet.rollup import roll_up_all
 from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database
@@ -242,6 +243,30 @@ def _everything(client: TestClient) -> dict[frozenset[tuple[str, Any]], int]:
 
 def _none_or_many(people: int) -> bool:
     return people == 0 or abs(people) >= 5
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
+def test_a_rollout_is_shown_and_taken_back_by_a_click(context: Context, tmp_path: Path) -> None:
+    takes_from_afar(context, "lobby", "bakery")
+    how = {"canary_percent": 50, "soak_s": 60, "offline_after_s": 300, "by": "ann", "now_s": MORNING_S}
+    begin(context.database, Scope("acme"), Changes({"window.length_s": 300}), **how)  # type: ignore[arg-type]
+    with PageServer(context) as server, browser(tmp_path) as window_:
+        window_.size(1200, 900)
+        window_.open(f"http://127.0.0.1:{server.port}/#devices")
+        eventually(lambda: window_.run("return !document.getElementById('login').hidden"))
+        window_.run(
+            "confirm = () => true; document.getElementById('name').value = 'ann';"
+            "document.getElementById('password').value = arguments[0];"
+            "document.querySelector('#login button').click()",
+            PASSWORD,
+        )
+        eventually(lambda: "window.length_s=300" in window_.text("table-rollouts"))
+        assert "canary" in window_.text("table-rollouts")
+        window_.run("document.querySelector('#table-rollouts button').click()")
+        eventually(lambda: "back from 1" in window_.text("table-rollouts"))
+        assert "stopped" in window_.text("table-rollouts")
+        assert not [text for text in window_.console() if "/api/me" not in text]
+    assert [one["state"] for one in rollouts(context.database, "acme")] == ["returning", "stopped"]
 
 
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
