@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import socket
 import subprocess
@@ -66,6 +67,8 @@ def mosquitto(program: str, port: int) -> Iterator[None]:
 def amqtt(port: int) -> Iterator[None]:
     from amqtt.broker import Broker
 
+    # It warns of whoever connects without a word, as the wait for its port does.
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     loop = asyncio.new_event_loop()
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},

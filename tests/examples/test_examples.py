@@ -103,6 +103,16 @@ def test_the_demo_shows_gender_and_age_within_45_seconds_in_short_lines_and_ends
     assert counted == pytest.approx(walked, abs=0.2 * walked)
 
 
+@pytest.mark.slow
+def test_the_embedded_broker_of_the_demo_disturbs_nobody() -> None:
+    pytest.importorskip("amqtt")
+    without_mosquitto = "import sys, examples.demo as demo; demo.find_mosquitto = lambda: None; sys.exit(demo.main())"
+    words = [sys.executable, "-c", without_mosquitto, "--seconds", "3"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "people walked by" in done.stdout
+
+
 def demographics(viewers: int, *cells: tuple[str, str, int]) -> dict[str, Any]:
     rows = [{"content": None, "gender": gender, "age_band": band, "viewers": n, "sd": 1.0} for gender, band, n in cells]
     return {"viewers": viewers, "length_s": 20, "cells": rows}
