@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from benchmarks import shares, spread, tracking
 from benchmarks.strangers import estimated
 from edge_agender.audience.demography import AgeBands
 from edge_agender.config.audience import AudienceConfig
 from tests.support.simulator import Scene
-from tests.support.tracking_score import score
 
 # Of the same audiences, in bands that are wide enough for small periods.
 WIDE = (18, 35, 55)
@@ -36,13 +33,9 @@ def demographics(data: Path, draws: int) -> None:
 
 def scene(name: str, made: Scene, seeds: Sequence[int]) -> str:
     """Return a row: switches of identity, viewers, dwell, opportunities to see and mean count against the truth."""
-    scores = [score(each, tracking.ours(each)) for each in (replace(made, seed=seed) for seed in seeds)]
-    people = sum(each.people for each in scores)
-    switches = 100 * sum(each.switches for each in scores) / people
-    viewers = 100 * (sum(each.viewers for each in scores) / people - 1)
-    dwell_s = float(np.average([each.dwell_error_s for each in scores], weights=[each.people for each in scores]))
-    counts = tracking.show_counted(made, seeds)
-    return f"{name:45}{switches:6.0f} switches in 100, viewers {viewers:+6.1f} %, dwell {dwell_s:5.2f} s off; {counts}"
+    row, counts = tracking.compare(made, seeds, ["ours"])["ours"], tracking.show_counted(made, seeds)
+    viewers = f"viewers {row['count_error_percent']:+6.1f} %, dwell {row['dwell_error_s']:5.2f} s off"
+    return f"{name:45}{row['switches_per_100']:6.0f} switches in 100, {viewers}; {counts}"
 
 
 def main() -> None:
@@ -60,7 +53,7 @@ def main() -> None:
     spread.report(options.data, options.videos, options.every)
     print("\n# One person, one viewer (simulated)")
     for name, made in tracking.SCENES.items():
-        print(scene(name, made, range(tracking.FIRST_SEED, tracking.FIRST_SEED + options.seeds)), flush=True)
+        print(scene(name, made, tracking.JUDGED_SEEDS[: options.seeds]), flush=True)
 
 
 if __name__ == "__main__":

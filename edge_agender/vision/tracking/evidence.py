@@ -8,7 +8,7 @@ from edge_agender.vision.faces import Estimate
 
 # The errors of one person's frames are alike: a face that looks older than it is does so in every frame. This part
 # of the variance does not fall with more frames, so neither does the published deviation below 0.87 of one frame's.
-# Measured on five tracks of videos: 0.65 to 0.85, median 0.74; on stills that were only shifted, 0.85.
+# Measured on five tracks of videos (benchmarks/spread.py): 0.54 to 0.91, median 0.79; on jittered stills, 0.99.
 SHARED_VARIANCE = 0.75
 # A network may be certain; a log-odds of 4 is 98 %, so no single frame outvotes all others.
 MAX_LOG_ODDS = 4.0
