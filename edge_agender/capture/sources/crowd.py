@@ -68,8 +68,11 @@ class Crowd:
         self._seed = seed
         self._stay = stay
         self._bands = max(math.ceil(people / 2), 1)
-        self._order = list(range(len(faces)))
-        Random(f"{seed}").shuffle(self._order)
+        order = list(range(len(faces)))
+        Random(f"{seed}").shuffle(order)
+        # Women and men in turn: whoever comes in where somebody has just left is seen to be another.
+        by_gender = [[face for face in order if faces[face].gender == gender] for gender in ("female", "male")]
+        self._orders = [each or order for each in by_gender]
         self._visits: dict[int, tuple[int, _Visit]] = {}
 
     def at(self, t_s: float) -> list[DemoPerson]:
@@ -91,7 +94,8 @@ class Crowd:
     def _visit(self, slot: int, number: int, starts_s: float) -> _Visit:
         random = Random(f"{self._seed}/{slot}/{number}")
         band_px = self._height_px / self._bands
-        face = self._order[(slot + number * self._people) % len(self._order)]
+        order = self._orders[(slot + number) % 2]
+        face = order[(slot + number * self._people) // 2 % len(order)]
         aspect = self._faces[face].width_by_height
         tallest_px = min(_MAX_FACE * self._height_px, _FACE_IN_BAND * band_px, 0.4 * self._width_px / aspect)
         height_px = tallest_px * random.uniform(0.7, 1.0)
