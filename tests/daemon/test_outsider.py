@@ -1,6 +1,6 @@
 """An outsider who keeps everything that leaves the device and knows all but one person: does another one change a byte?
 
-Two days are told that differ in one who came alone: how long, looking for how long, who it was, before which content.
+Two days are lived that differ in one who came alone: how long, looking for how long, who it was, before which content.
 Every message, the page, the metrics and what Home Assistant shows of both days must be the same at level aggregate.
 """
 
@@ -20,14 +20,14 @@ from edge_agender.messages import discovery
 from edge_agender.web import metrics, view
 from tests.support.traffic import Guest, day
 
-# A minute of many, then one who comes alone, a quarter of an hour later: in the next period.
+# A minute of many, then one who comes alone, three minutes later: in the next period.
 CROWD = tuple(Guest(2.0 + at % 7, 20.0 + at, 20.0 + 4 * at, (at % 2) * 0.9 + 0.05) for at in range(12))
-ALONE = Guest(903.0, 6.0)
+ALONE = Guest(183.0, 6.0)
 OTHERS = {
     "stayed longer": replace(ALONE, stay_s=25.0),
     "looked away soon": replace(ALONE, looks_s=1.0),
     "was an old man": replace(ALONE, years=71.0, p_female=0.03),
-    "came before the other content": replace(ALONE, came_s=934.0),
+    "came before the other content": replace(ALONE, came_s=214.0),
 }
 # What a lone one changes there is what the level is for.
 OF_THE_MOMENT = {"frame", "page", "home_assistant", "metrics"}
@@ -35,7 +35,7 @@ OF_THE_MOMENT = {"frame", "page", "home_assistant", "metrics"}
 
 def told(guest: Guest, *options: str) -> dict[str, list[Any]]:
     with pytest.MonkeyPatch.context() as patch:
-        return day([*CROWD, guest], patch, "demographics.period_s=900", *options, restarts=(400.0, 901.0, 970.0))
+        return day([*CROWD, guest], patch, "demographics.period_s=180", *options, restarts=(100.0, 181.0, 250.0))
 
 
 def differing(other: Guest, *options: str) -> set[str]:

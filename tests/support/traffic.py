@@ -194,7 +194,7 @@ def day(
     patch: pytest.MonkeyPatch,
     *options: str,
     restarts: Sequence[float] = (),
-    until_s: float = 1000.0,
+    until_s: float = 280.0,
 ) -> dict[str, list[Any]]:
     """Return all that left the device, by kind. Two contents take turns, half a minute each."""
     device, restarts = Device(options, patch), list(restarts)
