@@ -170,7 +170,7 @@ def test_the_notice_says_what_the_level_sends(tmp_path: Path) -> None:
         ("source.kind=demo", "watches no camera", "the Raspberry Pi's camera"),
         ("source={kind: opencv, opencv: {uri: 'rtsp://cam/1'}}", "pictures over the network", "watches no camera"),
         ("source.region={x: 0.0, y: 0.5, width: 1.0, height: 0.5}", "100 % of its width, 50 % of its height",
-         "all of it"),
+         "| all of it |"),
         ("log.level=debug", "level `debug`", "level `info`"),
         ("publish.frames=rate", "at most 5 times a second", "for every processed picture"),
         ("detector.kind=haar", "OpenCV's haar cascade", "`face-ssd`"),
