@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -39,8 +38,8 @@ class Service:
         self._reload = reload
         self._sink_kind = sink
         self._until_end = until_end
-        self._stop = threading.Event()
-        self._reload_wanted = threading.Event()
+        # Set by signals. No Events: a handler that interrupts another one would wait for its lock for ever.
+        self._stop = self._reload_wanted = False
         self._libraries: list[Area] = []
 
     def run(self) -> str | None:
@@ -91,17 +90,17 @@ class Service:
 
     def _work(self, engine: Engine, notifier: Notifier, feed: StatusFeed, changes: Changes) -> bool:
         """Work until stopped; return whether the source came to its end before."""
-        while not self._stop.is_set() and engine.step():
+        while not self._stop and engine.step():
             feed.update(time.monotonic())
             if engine.fresh:
                 notifier.fresh_frame(time.monotonic())
-            if self._reload_wanted.is_set():
-                self._reload_wanted.clear()
+            if self._reload_wanted:
+                self._reload_wanted = False
                 notifier.reloading()
                 changes.reload(self._reload)
                 notifier.ready(f"watching {engine.config.source.kind}")
             changes.turn(time.monotonic())
-        if self._stop.is_set():
+        if self._stop:
             return False
         engine.finish()
         return True
@@ -113,13 +112,14 @@ class Service:
         evict_library_pages(self._libraries)
 
     def _catch_signals(self, stack: ExitStack) -> None:
-        events = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGHUP: self._reload_wanted}
+        def on_stop(_number: int, _frame: FrameType | None) -> None:
+            self._stop = True
 
-        def on_signal(number: int, _frame: FrameType | None) -> None:
-            events[signal.Signals(number)].set()
+        def on_reload(_number: int, _frame: FrameType | None) -> None:
+            self._reload_wanted = True
 
-        for number in events:
-            stack.callback(signal.signal, number, signal.signal(number, on_signal))
+        for number, handler in ((signal.SIGTERM, on_stop), (signal.SIGINT, on_stop), (signal.SIGHUP, on_reload)):
+            stack.callback(signal.signal, number, signal.signal(number, handler))
 
 
 def _limit_threads(config: Config) -> None:

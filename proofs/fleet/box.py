@@ -10,15 +10,14 @@ import argparse
 import json
 import os
 import secrets
-import signal
 import sys
-import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from edge_agender.common.signals import StopSignal
 from edge_agender.config.settings import MqttConfig, OutboxConfig
 from edge_agender.delivery.inbox import Resends
 from edge_agender.delivery.mqtt.publisher import Publisher
@@ -144,9 +143,7 @@ def parse() -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     mqtt = MqttConfig(
         host=options.host,
         port=options.port,

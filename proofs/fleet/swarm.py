@@ -7,14 +7,13 @@ import json
 import logging
 import random
 import secrets
-import signal
 import sys
-import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from edge_agender.common.signals import StopSignal
 from edge_agender.config.settings import MqttConfig, OutboxConfig
 from edge_agender.delivery.inbox import Resends
 from edge_agender.delivery.mqtt.publisher import Publisher
@@ -88,9 +87,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two windows of one device")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)  # a hundred devices that lose their broker say a lot
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop = StopSignal()
     options.folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(options.folder / "journal")
     members = [Member(f"box-{number:03d}", options, journal) for number in range(options.count)]

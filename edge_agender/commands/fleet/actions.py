@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,13 +20,12 @@ from edge_agender.fleet.enrolment import revoke as revoke_device
 
 def serve(options: argparse.Namespace) -> int:
     from edge_agender.common.logs import configure_logging
+    from edge_agender.common.signals import StopSignal
     from edge_agender.fleet.serving import Fleet
 
     config = load(options)
     configure_logging(config.log_level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     with Fleet(config) as fleet:
         page = f"; page http://{config.page.host}:{fleet.page_port}/" if config.page.enabled else ""
         print(f"collecting from {fleet.where}; store {config.store_url}{page}", flush=True)
