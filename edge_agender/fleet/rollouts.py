@@ -22,11 +22,14 @@ from typing import Any
 from edge_agender.config.remote import check_without_device, flat, nested
 from edge_agender.errors import UsageError
 from edge_agender.fleet.store import Database, Transaction
+from edge_agender.messages.inbound import MAX_REVISION
 
 UNDER_WAY = ("canary", "everywhere", "returning")
 # A device in one of these has been sent, or has, the configuration of that rollout.
 SENT = ("sent", "applied", "well", "worse", "refused")
 COUNTED = ("waiting", *SENT)
+# One device that says it has the last revision there can be would leave none to the whole fleet.
+MOST_BELIEVED = MAX_REVISION // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +286,8 @@ def _next_revision(transaction: Transaction) -> int:
     highest = int(transaction.rows("SELECT coalesce(max(revision), 0) FROM rollout")[0][0])
     for (text,) in transaction.rows("SELECT reported FROM device WHERE reported IS NOT NULL"):
         said = json.loads(text)
-        highest = max(highest, said.get("applied_revision") or 0, said.get("desired_revision") or 0)
+        numbers = [said.get("applied_revision") or 0, said.get("desired_revision") or 0]
+        highest = max([highest, *(number for number in numbers if number <= MOST_BELIEVED)])
     return highest + 1
 
 

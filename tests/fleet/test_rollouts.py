@@ -18,6 +18,7 @@ from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database
 from edge_agender.fleet.store.sqlite import SqliteDatabase
 from edge_agender.fleet.watching import is_slow, worse
+from edge_agender.messages.inbound import MAX_REVISION
 from tests.fleet.messages import BOOT, PREFIX, arrival, health, status, utc
 
 SOAK_S, OFFLINE_S, MINUTE_S = 600.0, 300.0, 60.0
@@ -319,6 +320,13 @@ def test_a_fleet_that_lost_its_store_goes_on_above_what_its_devices_have(fleet: 
     fleet.report("box-07", "applied", 57)
     fleet.hear()
     assert fleet.begin().revision == 58
+
+
+def test_a_device_that_says_it_has_the_last_revision_leaves_others_to_the_fleet(fleet: Fleet) -> None:
+    fleet.has["box-07"] = (MAX_REVISION, {})
+    fleet.report("box-07", "applied", MAX_REVISION)
+    fleet.hear()
+    assert fleet.begin().revision == 1
 
 
 def test_without_a_broker_it_waits(fleet: Fleet) -> None:
