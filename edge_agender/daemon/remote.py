@@ -106,10 +106,14 @@ class Remote:
         try:
             desired = parse_desired(payload)
         except ValueError as error:
-            self._latest, self._desired_revision = None, None
-            self._refuse(str(error))
+            self._latest = None
+            if self._takes:
+                self._desired_revision = None
+                self._refuse(str(error))
             return
-        if self._takes and desired != self._latest:
+        if not self._takes:
+            self._latest = desired  # for when the file lets it in again: the broker sends it once a connection
+        elif desired != self._latest:
             self._decide(desired, apply, utc_s)
 
     def _decide(self, desired: Desired, apply: Apply, utc_s: float) -> None:
@@ -133,10 +137,10 @@ class Remote:
         self._keep(kept)
         self.has_news = self._takes or before
         if not self._takes:
-            self._latest, self._desired_revision, self._reasons = None, None, ()
+            self._desired_revision, self._reasons = None, ()
         elif reasons:
             self._refuse(reasons)
-        elif self._reasons and self._latest is not None:
+        elif (self._reasons or not before) and self._latest is not None:
             self._decide(self._latest, apply, utc_s)  # the file may allow now what it did not before
 
     def _beside(self, local: Config) -> tuple[InForce, Config, str]:

@@ -154,6 +154,23 @@ def test_who_allows_nothing_is_not_spoken_of_and_what_was_is_taken_back(tmp_path
     assert Box(tmp_path).config.privacy.min_cell == 5, "allowed again, it waits for what the broker says now"
 
 
+def test_switched_off_and_on_again_by_the_file_what_is_desired_comes_back(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.take(desired(7, privacy={"min_cell": 9}))
+    assert box.reload("privacy.min_cell=6")["state"] == "off"
+    said = box.reload(ALLOWED)
+    assert (said["state"], said["applied_revision"], box.config.privacy.min_cell) == ("applied", 7, 9)
+    # The broker sends it once a connection: what comes meanwhile counts as well, and nothing is said of it.
+    box.reload("privacy.min_cell=6")
+    said = box.take(desired(8, privacy={"min_cell": 10}))
+    assert (said["state"], said["desired_revision"], box.config.privacy.min_cell) == ("off", None, 6)
+    assert box.reload(ALLOWED)["applied_revision"] == 8
+    box.reload("privacy.min_cell=6")
+    said = box.take(b"nonsense")
+    assert (said["state"], said["reasons"]) == ("off", [])
+    assert box.reload(ALLOWED)["state"] == "local"
+
+
 def test_it_cannot_be_switched_on_without_a_restart(tmp_path: Path) -> None:
     box = Box(tmp_path, "fleet.remote_config=false")
     with pytest.raises(ConfigError, match="restart"):
