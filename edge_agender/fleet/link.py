@@ -95,9 +95,11 @@ class Link:
     def publish(self, topic: str, payload: bytes, retain: bool) -> bool:
         """Send with QoS 1; False where there is no connection."""
         info = self._client.publish(topic, payload, qos=1, retain=retain)
-        self._commands = [(one, at_s) for one, at_s in self._commands if not one.is_published()]
-        self._commands.append((info, time.monotonic()))
-        return info.rc == 0
+        if info.rc:
+            return False  # it never went out: nobody waits for its answer
+        waiting = [(one, at_s) for one, at_s in self._commands if not one.is_published()]
+        self._commands = [*waiting, (info, time.monotonic())]
+        return True
 
     def _check_answers(self) -> None:
         now_s, limit_s = time.monotonic(), self._config.ack_timeout_s

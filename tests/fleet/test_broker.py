@@ -13,6 +13,7 @@ from edge_agender.config.mqtt import MqttConfig
 from edge_agender.errors import BrokerError
 from edge_agender.fleet.broker import MqttSource
 from edge_agender.fleet.intake import MAX_BYTES, read
+from edge_agender.fleet.link import Link
 from edge_agender.fleet.records import Arrival, Refused
 from edge_agender.fleet.settings import FleetConfig
 from tests.fleet.messages import PREFIX
@@ -119,6 +120,12 @@ def test_a_collector_that_is_not_let_in_says_why_and_goes_on(tmp_path: Path) -> 
         broker.start()
         collector.wait(60)
         assert collector.publish(TOPIC, b"")
+
+
+def test_a_command_that_never_went_out_is_no_obstacle_to_the_next() -> None:
+    link = Link(MqttConfig(), "collector", [], lambda _: None, lambda _: None, several=False)
+    # The connection is lost, and the collector has not noticed yet.
+    assert [link.publish(TOPIC, b"", retain) for retain in (True, False)] == [False, False]
 
 
 def test_there_is_one_prefix_for_devices_and_broker() -> None:
