@@ -42,7 +42,7 @@ def choose_estimator(config: Config, measure: Measure | None = None) -> Choice:
         if detector is None or not gives_landmarks(detector):
             why = f"{LARGER} needs landmarks, which detector.kind {config.detector.kind} does not give"
             return Choice(STANDARD, f"{STANDARD}: {why}")
-        seconds = measure or (lambda spec: model_s(spec, config.detector.threads, RUNS))
+        seconds = measure or (lambda spec: model_s(spec, threads_of(spec, config), RUNS))
         return by_budget(seconds(detector), seconds(larger), config.source.rate_hz)
     except EdgeAgenderError as error:
         return Choice(STANDARD, f"{STANDARD}: not measured: {error}")
@@ -57,6 +57,11 @@ def by_budget(detector_s: float, larger_s: float, rate_hz: float) -> Choice:
         f"{held} {budget_ms:.0f} ms (half a frame at {rate_hz:g} Hz)"
     )
     return Choice(model, reason, round(whole_ms, 3), round(budget_ms, 3))
+
+
+def threads_of(spec: ModelSpec, config: Config) -> int:
+    """Return how many threads a model is configured to run on."""
+    return config.detector.threads if spec.role == "detector" else config.estimator.threads
 
 
 def landmarks_missing(config: Config) -> str | None:

@@ -36,6 +36,18 @@ def test_detector_and_larger_estimator_are_what_is_measured() -> None:
     assert seen == ["face-ssd", LARGER]
 
 
+def test_each_network_is_measured_on_its_own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, int] = {}
+
+    def measured(spec: ModelSpec, threads: int, _runs: int) -> float:
+        seen[spec.name] = threads
+        return 1 * MS
+
+    monkeypatch.setattr(affordable, "model_s", measured)
+    choose_estimator(load(None, ["detector.threads=2", "estimator.threads=3"]))
+    assert seen == {"face-ssd": 2, LARGER: 3}
+
+
 def test_without_landmarks_the_larger_estimator_is_no_better_and_not_measured() -> None:
     choice = choose_estimator(load(None, ["detector.kind=haar"]), lambda _: pytest.fail("measured"))
     assert (choice.model, choice.larger_ms) == (STANDARD, None)

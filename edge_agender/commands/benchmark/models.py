@@ -14,7 +14,7 @@ from edge_agender.inference import tflite
 from edge_agender.inference.catalogue import find_model
 from edge_agender.inference.spec import ModelSpec
 from edge_agender.inference.speed import median_s, model_s
-from edge_agender.vision.affordable import FACES, LARGER, STANDARD, choose_estimator
+from edge_agender.vision.affordable import FACES, LARGER, STANDARD, choose_estimator, threads_of
 
 MODEL_RUNS = 200
 PEAK_MODEL = "peak-conv.tflite"
@@ -33,7 +33,7 @@ def model_speeds(config: Config, peak: float) -> Iterator[ModelSpeed]:
     cores = os.cpu_count() or 1
     for name in _names(config):
         spec = find_model(name, public_key=config.models.public_key)
-        seconds = model_s(spec, config.detector.threads, MODEL_RUNS)
+        seconds = model_s(spec, threads_of(spec, config), MODEL_RUNS)
         rate = spec.multiply_adds / seconds / 1e9 if spec.multiply_adds else None
         yield ModelSpeed(
             name=name,
