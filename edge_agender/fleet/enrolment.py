@@ -53,12 +53,10 @@ def revoke(database: Database, config: FleetConfig, name: str, now_s: float) -> 
         done = transaction.run(
             "UPDATE device SET revoked_s = :now_s WHERE name = :name", {"name": name, "now_s": int(now_s)}
         )
-    if not done:
-        raise UsageError(f"{name!r}: no such device; edge-agender fleet devices lists them")
-    if config.broker == "own":
-        folder = config.folder / "mosquitto"
-        Credentials(folder, config.prefix).remove(name)
-        reload_broker(folder)
+        if not done:
+            raise UsageError(f"{name!r}: no such device; edge-agender fleet devices lists them")
+        # Before that is committed: who cannot be shut out now must not be shown as revoked, and is tried again.
+        _shut_out(config, name)
 
 
 def expire(database: Database, config: FleetConfig, now_s: float) -> list[str]:
@@ -113,6 +111,13 @@ def _let_in(config: FleetConfig, name: str, password: str) -> None:
     credentials.prepare()
     credentials.put(name, password)
     reload_broker(folder)
+
+
+def _shut_out(config: FleetConfig, name: str) -> None:
+    if config.broker == "own":
+        folder = config.folder / "mosquitto"
+        Credentials(folder, config.prefix).remove(name)
+        reload_broker(folder)
 
 
 def reload_broker(folder: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from edge_agender.errors import BrokerError
 from edge_agender.fleet import mosquitto
+from edge_agender.fleet.enrolment import enrol, expire
 from edge_agender.fleet.mosquitto import COLLECTOR, Credentials, OwnBroker
-from edge_agender.fleet.settings import OwnBrokerConfig
+from edge_agender.fleet.settings import FleetConfig, OwnBrokerConfig
+from edge_agender.fleet.store import open_database
 from tests.support.broker import free_port, needs_mosquitto, wait_until
 
 pytestmark = needs_mosquitto
@@ -48,6 +50,21 @@ def test_a_full_disk_costs_nobodys_login(credentials: Credentials, tmp_path: Pat
         credentials.put("bakery", "two")
     assert credentials.users() == {COLLECTOR, "lobby"}
     assert not list(tmp_path.glob("tmp*"))
+
+
+def test_a_login_that_a_full_disk_keeps_is_not_shown_as_revoked_and_is_ended_later(
+    credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = FleetConfig(folder=tmp_path)
+    database = open_database(f"sqlite:///{tmp_path / 'fleet.sqlite3'}")
+    enrol(database, config, "guest", "acme", "north", 7, 0.0)
+    with monkeypatch.context() as full:
+        full.setattr(mosquitto, "replace_file", fail)
+        with pytest.raises(OSError, match="No space"):
+            expire(database, config, 8 * 86400)
+    assert expire(database, config, 8 * 86400) == ["guest"]
+    assert "guest" not in Credentials(tmp_path / "mosquitto", config.prefix).users()
+    database.close()
 
 
 def test_a_start_writes_only_what_is_new(credentials: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
