@@ -63,28 +63,29 @@ def _not_before(*loosest_first: str) -> Rule:
     return Rule(f"the local value or one after it: {', '.join(loosest_first)}", limit)
 
 
+OR_OFF = Rule("the local value or off", lambda local, wanted: "off" if wanted and not local else None)
+
 _FREE = (
-    *("detector.kind", "detector.model", "detector.score_threshold", "detector.nms_iou", "detector.threads"),
-    *("estimator.model", "estimator.threads"),
-    *("gating.motion", "gating.motion_luma", "gating.idle_interval_s", "gating.still_interval_s", "gating.cadence"),
-    *("gating.active_interval_s", "gating.estimates"),
-    *("tracking.min_hits", "tracking.start_score", "tracking.confirm_score", "tracking.picture_after_s"),
-    *("audience.hold_s", "audience.viewer.min_detections", "audience.viewer.min_s"),
-    *("audience.viewer.min_attention_s", "audience.viewer.engaged_s"),
+    *("detector.threads", "estimator.model", "estimator.threads", "gating.estimates"),
+    *("audience.hold_s", "audience.viewer.engaged_s"),
     *("audience.looking.max_yaw_deg", "audience.looking.max_pitch_deg", "audience.looking.hysteresis_deg"),
     *("audience.looking.starts_at", "audience.looking.ends_at", "audience.looking.smooth_s"),
     *("audience.looking.max_gap_s", "audience.distance.lens_hfov_deg", "audience.distance.face_height_cm"),
     *("audience.distance.near_cm", "audience.distance.far_cm"),
     *("publish.idle_s", "log.level"),
 )
+# A passer-by of a moment is nobody's viewer.
+VIEWERS = ("audience.viewer.min_detections", "audience.viewer.min_s", "audience.viewer.min_attention_s")
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_FREE, ANY),
     # Smaller faces are those of people farther away, who may not even be before the sign.
     "detector.min_face_px": AT_LEAST,
-    # How long a face's place is remembered.
-    "tracking.max_gap_s": AT_MOST,
-    "tracking.max_gap_unconfirmed_s": AT_MOST,
-    "tracking.rejoin_s": AT_MOST,
+    # Cells of few are hidden by counting visits. What would break one person's visit into many is not on the list (the
+    # detector and its threshold, tracking), and faces may be searched for more often, not more seldom.
+    **dict.fromkeys(("gating.motion", "gating.cadence"), OR_OFF),
+    "gating.motion_luma": AT_MOST,
+    **dict.fromkeys(("gating.idle_interval_s", "gating.still_interval_s", "gating.active_interval_s"), AT_MOST),
+    **dict.fromkeys(VIEWERS, AT_LEAST),
     "audience.age_bands": AMONG,
     "audience.min_gender_confidence": AT_LEAST,
     "window.length_s": MULTIPLE,
