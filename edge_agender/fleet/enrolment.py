@@ -23,7 +23,7 @@ def enrol(
     database: Database, config: FleetConfig, name: str, tenant: str, site: str, valid_days: float | None, now_s: float
 ) -> Token:
     """Make or renew a device's credential; its former one ends with that. Raises UsageError for a name of no use."""
-    if not NAME.match(name) or name == COLLECTOR:
+    if not NAME.fullmatch(name) or name == COLLECTOR:
         raise UsageError(f"{name!r}: a device's name has 1 to 64 letters, digits, - or _")
     password = secrets.token_urlsafe(24)
     token = _token(config, name, password)
