@@ -75,7 +75,7 @@ def test_what_is_desired_is_in_force_and_reported(tmp_path: Path) -> None:
         (desired(8, privacy={"level": "viewer"}), "privacy.level: viewer is looser"),
         (desired(8, source={"opencv": {"uri": "x"}}), "cannot be set from afar"),
         (desired(8, window={"length_s": 61}), "window.length_s"),
-        (desired(8, detector={"model": "none-such"}), "no model is called so"),
+        (desired(8, estimator={"model": "none-such"}), "no model is called so"),
         (desired(7, privacy={"min_cell": 9}), "7 is in force"),
         (desired(6), "7 is in force"),
         (b"{}", "write revision and configuration"),
@@ -90,7 +90,7 @@ def test_what_is_desired_is_in_force_and_reported(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_refused_is_said_in_words_and_the_old_one_stays(tmp_path: Path, payload: bytes, reason: str) -> None:
-    box = Box(tmp_path, fails=lambda config: config.detector.model is not None)
+    box = Box(tmp_path, fails=lambda config: config.estimator.model == "none-such")
     box.take(desired(7, window={"length_s": 300}))
     before = box.config
     said = box.take(payload)
