@@ -159,14 +159,18 @@ def flat(options: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
 
 def nested(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The reverse of `flat`."""
-    result: dict[str, Any] = {}
+    return _put({}, wanted)
+
+
+def _put(data: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Set options of dotted names in nested sections, and return these."""
     for name, value in wanted.items():
         *sections, option = name.split(".")
-        node = result
+        node = data
         for section in sections:
             node = node.setdefault(section, {})
         node[option] = value
-    return result
+    return data
 
 
 def _forbidden(name: str, locked: Sequence[str]) -> str | None:
@@ -194,15 +198,8 @@ def _looser(name: str, local: Config, config: Config) -> str | None:
 
 
 def _merged(local: Config, wanted: Mapping[str, Any]) -> Config:
-    data = local.model_dump()
-    for name, value in wanted.items():
-        *sections, option = name.split(".")
-        node = data
-        for section in sections:
-            node = node[section]
-        node[option] = value
     try:
-        return validate(data, "")
+        return validate(_put(local.model_dump(), wanted), "")
     except ConfigError as error:
         raise ConfigError("\n".join(line.removeprefix(": ") for line in str(error).splitlines())) from None
 

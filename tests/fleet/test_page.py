@@ -27,7 +27,7 @@ from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database
 from tests.fleet.conftest import MORNING_S, PASSWORD
 from tests.fleet.messages import MIDNIGHT_S, record, window
-from tests.support.webdriver import CHROMIUM, DRIVER, MISSING, browser, eventually
+from tests.support.webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually
 
 YESTERDAY = "2026-11-22"
 
@@ -245,6 +245,16 @@ def _none_or_many(people: int) -> bool:
     return people == 0 or abs(people) >= 5
 
 
+def log_in_by_form(window_: Browser) -> None:
+    eventually(lambda: window_.run("return !document.getElementById('login').hidden"))
+    window_.run(
+        "document.getElementById('name').value = 'ann';"
+        "document.getElementById('password').value = arguments[0];"
+        "document.querySelector('#login button').click()",
+        PASSWORD,
+    )
+
+
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 def test_a_rollout_is_shown_and_taken_back_by_a_click(context: Context, tmp_path: Path) -> None:
     takes_from_afar(context, "lobby", "bakery")
@@ -253,13 +263,8 @@ def test_a_rollout_is_shown_and_taken_back_by_a_click(context: Context, tmp_path
     with PageServer(context) as server, browser(tmp_path) as window_:
         window_.size(1200, 900)
         window_.open(f"http://127.0.0.1:{server.port}/#devices")
-        eventually(lambda: window_.run("return !document.getElementById('login').hidden"))
-        window_.run(
-            "confirm = () => true; document.getElementById('name').value = 'ann';"
-            "document.getElementById('password').value = arguments[0];"
-            "document.querySelector('#login button').click()",
-            PASSWORD,
-        )
+        log_in_by_form(window_)
+        window_.run("confirm = () => true")
         eventually(lambda: "window.length_s=300" in window_.text("table-rollouts"))
         assert "canary" in window_.text("table-rollouts")
         window_.run("document.querySelector('#table-rollouts button').click()")
@@ -275,13 +280,7 @@ def test_four_clicks_answer_the_question(context: Context, tmp_path: Path) -> No
     with PageServer(context) as server, browser(tmp_path) as window_:
         window_.size(1200, 900)
         window_.open(f"http://127.0.0.1:{server.port}/")
-        eventually(lambda: window_.run("return !document.getElementById('login').hidden"))
-        window_.run(
-            "name.value = ''; document.getElementById('name').value = 'ann';"
-            "document.getElementById('password').value = arguments[0];"
-            "document.querySelector('#login button').click()",
-            PASSWORD,
-        )
+        log_in_by_form(window_)
         eventually(lambda: window_.run("return document.body.dataset.shown === 'audience'"))
         assert "1,080" in window_.text("cards")
         for place, text, awaited in (

@@ -62,8 +62,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     faces = calibrating(load(args.faces))
-    far = np.isin(faces.collection, STRANGERS)
-    faces = Faces(**{name: getattr(faces, name)[far] for name in faces.__dataclass_fields__})
+    faces = faces.where(np.isin(faces.collection, STRANGERS))
     crops, net = crops_of(faces), unfolded(args.teacher).eval()
     old = begun(args.teacher, args.out / "deeper.pt").state_dict()
     new = torch.load(args.out / "whole.pt", weights_only=False, map_location="cpu")["average"]

@@ -73,8 +73,7 @@ def covering(hidden: Tensor, error: Tensor, weight: Tensor, bias: Tensor) -> tup
 def calibrating(faces: Faces) -> Faces:
     """Return the faces that calibrate."""
     chosen = (faces.part == "calibration") & np.isin(faces.gender, ("female", "male")) & ~np.isnan(faces.years[:, 0])
-    fields = {name: getattr(faces, name)[chosen] for name in faces.__dataclass_fields__}
-    return Faces(**fields)
+    return faces.where(chosen)
 
 
 def main() -> None:

@@ -44,6 +44,9 @@ class Faces:
     def __len__(self) -> int:
         return len(self.path)
 
+    def where(self, mask: NDArray[np.bool_]) -> Faces:
+        return Faces(**{name: getattr(self, name)[mask] for name in self.__dataclass_fields__})
+
     def levelled(self, index: int) -> bool:
         return bool(self.landmarks[index, 2, 0] >= 0)
 

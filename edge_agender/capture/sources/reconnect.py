@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 
 from edge_agender.capture.sources.base import BaseSource
 from edge_agender.config.settings import SourceConfig
@@ -39,7 +40,7 @@ class WantedRate:
         return True
 
 
-class ReconnectingSource(BaseSource):
+class ReconnectingSource(BaseSource, ABC):
     """A live source that is opened again whenever its frames stop. `name` is what may be shown of its address."""
 
     live = True
@@ -50,9 +51,9 @@ class ReconnectingSource(BaseSource):
         self._retry_s = FIRST_RETRY_S
         self._came = False
 
+    @abstractmethod
     def disconnect(self) -> None:
         """Give up what is open, where anything is; the next read opens it anew."""
-        raise NotImplementedError
 
     def reopen(self) -> None:
         self.restarts += 1
