@@ -28,6 +28,7 @@ import numpy as np
 
 from benchmarks.field.rows import DETECTORS, ESTIMATORS, Folders
 from edge_agender.commands.evaluate.figures import evaluate_boxes, evaluate_faces
+from edge_agender.common.output import run_script
 from edge_agender.config.settings import DetectorConfig
 from edge_agender.errors import EdgeAgenderError
 from edge_agender.imaging.pictures import read_picture
@@ -163,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -16,6 +16,7 @@ import cv2
 from benchmarks import shares, spread, tracking
 from benchmarks.strangers import estimated
 from edge_agender.audience.demography import AgeBands
+from edge_agender.common.output import run_script
 from edge_agender.config.audience import AudienceConfig
 from tests.support.simulator import Scene
 
@@ -57,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -28,6 +28,7 @@ import psutil
 from benchmarks import networks, peers
 from benchmarks.networks import PUBLISHED_PAIR
 from edge_agender.commands.benchmark.measure import LIVE_FACES, live_cpu_share, scenario
+from edge_agender.common.output import run_script
 from edge_agender.config.load import load
 from proofs.soak import free_port
 
@@ -141,4 +142,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_agender.common.output import run_script
 from edge_agender.config.settings import DetectorConfig, EstimatorConfig
 from edge_agender.imaging.frame import Array
 from edge_agender.imaging.geometry import Box, iou
@@ -91,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

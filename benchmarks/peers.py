@@ -30,6 +30,7 @@ import numpy as np
 from benchmarks import networks
 from benchmarks.field.rows import OUR_DETECTOR, OUR_ESTIMATOR, Folders
 from edge_agender.capture.sources.demo import DemoSource
+from edge_agender.common.output import run_script
 from edge_agender.config.load import load
 from edge_agender.config.settings import DemoConfig, DetectorConfig, GatingConfig, SourceConfig
 from edge_agender.errors import EdgeAgenderError
@@ -186,4 +187,4 @@ def _plain(taken: dict[str, networks.Taken]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from edge_agender.capture.sources.demo import DemoSource
+from edge_agender.common.output import run_script
 from edge_agender.config.settings import DemoConfig, SourceConfig
 from edge_agender.recordings.film import Film
 
@@ -109,4 +110,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -26,6 +26,7 @@ from benchmarks.strangers import Known, estimated
 from edge_agender.audience.demography import AgeBands, person
 from edge_agender.audience.periods import Periods
 from edge_agender.audience.shares import OF_TOTAL, PER_VIEWER, deviation
+from edge_agender.common.output import run_script
 from edge_agender.config.audience import AudienceConfig
 from edge_agender.vision.tracking.evidence import SHARED_VARIANCE
 from tests.support.visits import NOON_S, visit
@@ -185,4 +186,4 @@ def coverage(pulls: list[tuple[float, float, float]], min_cell: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

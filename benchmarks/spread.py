@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks.strangers import found
+from edge_agender.common.output import run_script
 from edge_agender.config.load import load
 from edge_agender.config.settings import DetectorConfig, EstimatorConfig
 from edge_agender.imaging.geometry import Box
@@ -145,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 
 from edge_agender.capture.sources import open_source
+from edge_agender.common.output import run_script
 from edge_agender.config.settings import DemoConfig, OpencvConfig, SourceConfig
 from edge_agender.imaging.preprocess import small_luma
 
@@ -80,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_agender.audience.counting import Audience
+from edge_agender.common.output import run_script
 from edge_agender.config.audience import TrackingConfig
 from edge_agender.config.settings import Config
 from edge_agender.imaging.geometry import Box, iou
@@ -233,4 +234,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

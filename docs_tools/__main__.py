@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs_tools import lenses, options, remote, rooms, schemas
+from edge_agender.common.output import run_script
 
 DOCS = Path(__file__).parents[1] / "docs"
 PARTS: dict[str, Callable[[], str]] = {
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge_agender.audience.demography import AgeBands
+from edge_agender.common.output import run_script
 from edge_agender.config.settings import Config, DemoConfig, SourceConfig
 from edge_agender.imaging.frame import Picture
 from edge_agender.recordings.draw import COLOURS, FONT, annotate
@@ -88,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_agender.common.output import run_script
 from tests.support.broker import Broker, free_port, running, wait_until
 from tests.support.webdriver import CHROMIUM, DRIVER, MISSING, Browser, browser, eventually
 
@@ -129,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -10,13 +10,13 @@ import argparse
 import errno
 import importlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 
 from edge_agender import __version__
 from edge_agender.commands.parser import Parser
 from edge_agender.common.masking import scrubbed
+from edge_agender.common.output import reader_may_leave
 from edge_agender.device.arguments import hide_addresses
 from edge_agender.errors import EdgeAgenderError, ExhaustedError, UsageError
 
@@ -74,8 +74,27 @@ def build_parser(verb: str | None = None, *, every: bool = False) -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command and return its exit code: 0 where whoever read its output has left, as `| head` does."""
+    try:
+        with reader_may_leave():
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except EdgeAgenderError as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        return 130
+    except PermissionError as error:
+        # Of any path that was given: even looking whether it is there can be forbidden.
+        if error.filename is None:
+            raise
+        return _failed(UsageError(f"{error.filename}: {error.strerror}: give a path that this user may use"))
+    except (OSError, RuntimeError, MemoryError, ImportError) as error:
+        if (exhausted := _exhausted(error)) is None:
+            raise
+        return _failed(exhausted)
+    return 0
+
+
+def _run(words: list[str]) -> int:
     # A terminal that knows fewer letters shows a device's name with a question mark, rather than nothing at all.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -92,30 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.verb is None:
         parser.print_help()
         return 0
-    try:
-        return int(options.action_of_verb(options))
-    except EdgeAgenderError as error:
-        return _failed(error)
-    except BrokenPipeError:
-        # Whoever read our output has left, as `| head` does: nothing to say and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    except PermissionError as error:
-        # Of any path that was given: even looking whether it is there can be forbidden.
-        if error.filename is None:
-            raise
-        return _failed(UsageError(f"{error.filename}: {error.strerror}: give a path that this user may use"))
-    except (OSError, RuntimeError, MemoryError, ImportError) as error:
-        if (exhausted := _exhausted(error)) is None:
-            raise
-        return _failed(exhausted)
+    return int(options.action_of_verb(options))
 
 
 def _failed(error: EdgeAgenderError) -> int:
-    for line in str(error).splitlines():
-        print(f"edge-agender: {scrubbed(line)}", file=sys.stderr)
+    with reader_may_leave():
+        for line in str(error).splitlines():
+            print(f"edge-agender: {scrubbed(line)}", file=sys.stderr)
     return error.exit_code
 
 
@@ -123,6 +125,9 @@ def _exhausted(error: Exception) -> ExhaustedError | None:
     """Return what the system has no more of, where that is what failed; None for any other failure."""
     if isinstance(error, MemoryError):
         return ExhaustedError("out of memory: end other programs, or raise MemoryMax= of the unit")
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        where = getattr(error, "filename", None) or "where the output goes"
+        return ExhaustedError(f"{where}: the disk is full: free some space there")
     text = str(error).lower()
     if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "too many open files" in text:
         return ExhaustedError("too many open files: raise LimitNOFILE= of the unit (ulimit -n)")

@@ -26,6 +26,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from edge_agender.common.output import reader_may_leave
 from examples.demo_view import Heard, Json, Lines, LiveTable, still_held, summary, truth, view_for
 
 # Enough people a minute, and a table soon, so that cells are published at once with the default privacy.
@@ -106,10 +107,14 @@ def subscriber(port: int, heard: Heard, out: LiveTable | Lines | Json) -> mqtt.C
     def on_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         payload = json.loads(message.payload)
         line = heard.hear(message.topic.rpartition("/")[2], payload, time.monotonic())
-        if isinstance(out, Json):
-            out.message(message.topic, payload)
-        elif line is not None:
-            out.line(line)
+        try:
+            if isinstance(out, Json):
+                out.message(message.topic, payload)
+            elif line is not None:
+                out.line(line)
+        except BrokenPipeError:
+            # Raised here it would end the subscriber's thread alone.
+            heard.reader_left = True
 
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
     client.on_message = on_message
@@ -145,13 +150,12 @@ def daemon_command(port: int, protocol: str, folder: Path, page_port: int) -> li
 
 
 def run_daemon(command: Sequence[str], heard: Heard, seconds: float | None) -> int:
-    """Run until it ends by itself, for so many seconds after the first frame, or until Ctrl-C."""
+    """Run until it ends by itself, for so many seconds after the first frame, until Ctrl-C or the reader has left."""
     daemon = subprocess.Popen(command)
-    try:
-        while daemon.poll() is None and heard.first_frame_s is None:
+    with contextlib.suppress(KeyboardInterrupt):
+        while daemon.poll() is None and not heard.enough(seconds, time.monotonic()):
             time.sleep(0.05)
-        daemon.wait(seconds)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+    if daemon.poll() is None:
         daemon.terminate()
         daemon.wait(30)
         time.sleep(0.2)  # the goodbye is still on its way to the subscriber
@@ -189,4 +193,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = 0
+    with reader_may_leave():
+        code = main()
+    sys.exit(code)

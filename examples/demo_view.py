@@ -39,12 +39,19 @@ class Heard:
         self.attention_s = 0.0
         self.first_frame_s: float | None = None
         self.last_frame_s = 0.0
+        self.reader_left = False
         self._summary: object = None
 
     def hear(self, kind: str, payload: dict[str, Any], now_s: float) -> str | None:
         """Take a message in; return a short line where it says something new."""
         with self.lock:
             return getattr(self, f"_{kind}", lambda *_: None)(payload, now_s)
+
+    def enough(self, seconds: float | None, now_s: float) -> bool:
+        """Whether nobody reads any more, or `seconds` have passed since the first frame."""
+        if seconds is None or self.first_frame_s is None:
+            return self.reader_left
+        return self.reader_left or now_s - self.first_frame_s >= seconds
 
     def _status(self, payload: dict[str, Any], _now_s: float) -> str:
         self.state = payload["state"]

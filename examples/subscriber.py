@@ -6,6 +6,7 @@ python subscriber.py [HOST] [--port N] [--user NAME --password-file FILE] [--tls
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import sys
 import threading
@@ -78,5 +79,9 @@ try:
 except OSError as error:
     sys.exit(f"{given.host}: {error.strerror or error}: is the broker on, and is this its address?")
 threading.Thread(target=say_silence, daemon=True).start()
-with contextlib.suppress(KeyboardInterrupt):
-    client.loop_forever()
+try:
+    with contextlib.suppress(KeyboardInterrupt):
+        client.loop_forever()
+except BrokenPipeError:
+    # Whoever read the lines has left, as `| head` does: the rest goes nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ import shtab
 
 from edge_agender import __version__
 from edge_agender.cli import VERBS, build_parser
+from edge_agender.common.output import run_script
 
 PROGRAM = "edge-agender"
 COMPLETIONS = {
@@ -113,4 +113,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -28,6 +28,8 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import psutil
 
+from edge_agender.common.output import run_script
+
 SAMPLE_S = 5.0
 UP_S, DOWN_S = 45.0, 10.0
 WARM_UP_S = 600.0
@@ -146,4 +148,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

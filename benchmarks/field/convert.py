@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from benchmarks.field import tfjs
+from edge_agender.common.output import run_script
 
 FACERES, AGE_GENDER_NET = "faceres-deep", "age-gender-net"
 FILES = {
@@ -88,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -7,12 +7,12 @@ not the same.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge_agender.common.output import run_script
 from proofs.fleet.people import PLACES
 from proofs.fleet.rig import Rig, count
 
@@ -62,4 +62,4 @@ def _story(rig: Rig, started_s: float, span_s: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

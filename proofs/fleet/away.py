@@ -12,13 +12,13 @@ import random
 import signal
 import socket
 import sqlite3
-import sys
 import tempfile
 import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from edge_agender.common.output import run_script
 from edge_agender.errors import ConfigError
 from edge_agender.fleet.mosquitto import COLLECTOR, OwnBroker
 from edge_agender.fleet.settings import OwnBrokerConfig
@@ -127,4 +127,4 @@ def missing(rig: Rig) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -13,13 +13,13 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge_agender.common.output import run_script
 from edge_agender.errors import ConfigError
 from edge_agender.fleet.mosquitto import find_programs
 from edge_agender.fleet.overview import devices
@@ -174,4 +174,4 @@ def judge(rig: Rig, faults: Faults, poison: Poison, small: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

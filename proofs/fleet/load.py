@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from edge_agender.common.output import run_script
 from edge_agender.errors import ConfigError
 from edge_agender.fleet.intake import read
 from edge_agender.fleet.keeping import HOUR_S, keep
@@ -159,4 +159,4 @@ def _median_ms(ask: Callable[[], object], times: int = 7) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 import nats
 from nats.js.api import RetentionPolicy, StreamConfig
 
+from edge_agender.common.output import run_script
 from edge_agender.fleet.rollup import differing_hours
 from edge_agender.fleet.store import open_database
 from proofs.fleet.rig import cli
@@ -322,4 +323,4 @@ def judge(folder: Path, store: Postgresql, cluster: Nats, run: Run) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from edge_agender.common.output import run_script
 from edge_agender.common.signals import StopSignal
 from edge_agender.config.settings import MqttConfig, OutboxConfig
 from edge_agender.delivery.inbox import Resends
@@ -114,4 +115,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from edge_agender.common.output import run_script
+
 NAMES = ("config", "commands", "manifest")
 # Much more than any target needs, so that an input that makes memory explode is a finding.
 MEMORY_MB = 1500
@@ -85,4 +87,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from edge_agender import __version__
 from edge_agender.commands.privacy_report.proof import RESULT_NAME
+from edge_agender.common.output import run_script
 from edge_agender.config.settings import DemoConfig, ImagesConfig, OpencvConfig, SourceConfig
 from edge_agender.device.paths import state_folder
 from edge_agender.errors import EdgeAgenderError
@@ -143,4 +144,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

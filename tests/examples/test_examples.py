@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import re
@@ -84,6 +85,39 @@ def test_the_demo_runs_whatever_this_machine_is_configured_for_and_leaves_nothin
         process.wait(60)
     assert re.search(r'"state": "stopped"', output.read_text())
     assert list(home.iterdir()) == []
+
+
+def reader_leaves(*words: str) -> subprocess.Popen[str]:
+    """Start an example, read its first line and leave."""
+    command = [sys.executable, str(EXAMPLES / words[0]), *words[1:]]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() != ""
+    process.stdout.close()
+    return process
+
+
+@needs_mosquitto
+def test_the_demo_ends_when_its_reader_leaves() -> None:
+    process = reader_leaves("demo.py")
+    assert process.wait(120) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
+@needs_mosquitto
+def test_the_subscriber_ends_when_its_reader_leaves(broker: Broker) -> None:
+    process = reader_leaves("subscriber.py", "127.0.0.1", "--port", str(broker.port))
+    payload, sent = json.loads(EVERY["frame"].payload), itertools.count(1000)
+
+    def ends() -> bool:
+        news = json.dumps({**payload, "sequence": next(sent)})
+        publish.single(f"{TOPIC}frame", news, hostname="127.0.0.1", port=broker.port)
+        return process.poll() is not None
+
+    wait_until(ends, what="the subscriber's end")
+    assert process.stderr is not None
+    assert (process.returncode, process.stderr.read()) == (0, "")
 
 
 @needs_mosquitto

@@ -263,6 +263,20 @@ def test_on_a_pipe_it_is_one_line_a_change(server: Broker) -> None:
 
 
 @needs_mosquitto
+def test_it_ends_when_its_reader_leaves(server: Broker) -> None:
+    with Ear(server.port) as ear:
+        keep(server, "lobby")
+        process = on_a_pipe(server)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        ear.say("edge-agender/lobby/frame", json.dumps(frame(2)))
+        assert process.wait(60) == 0
+        assert process.stderr.read() == ""
+
+
+@needs_mosquitto
 def test_a_pipe_that_knows_fewer_letters_gets_question_marks(server: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     keep(server, "caf\N{LATIN SMALL LETTER E WITH ACUTE}")
