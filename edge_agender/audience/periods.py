@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_agender.audience.demography import AgeBands
-from edge_agender.audience.ledger import settle
 from edge_agender.audience.measures import CellKey, Demographics, Visit
+from edge_agender.audience.rounding import round_cells
 from edge_agender.audience.shares import deviation
 from edge_agender.audience.spans import Closed, Kind, Spans, number, whole
 from edge_agender.audience.tally import MOST_CONTENTS
@@ -67,7 +67,7 @@ def from_plain(data: Mapping[str, Any]) -> PeriodTally:
 
 
 class Periods:
-    """Counts viewers into clock-aligned periods and settles each when it is over.
+    """Counts viewers into clock-aligned periods and rounds the cells of each when it is over.
 
     `chance` returns a number from [0, 1) that nobody outside can foresee.
     """
@@ -102,7 +102,7 @@ class Periods:
 
     def due(self, utc_s: float) -> list[Demographics]:
         """Return the periods that are complete, oldest first, each once."""
-        return [self._settle(closed) for closed in self._spans.due(utc_s)]
+        return [self._rounded(closed) for closed in self._spans.due(utc_s)]
 
     def cut(self) -> None:
         """End what is open now: the same start may come again."""
@@ -128,8 +128,8 @@ class Periods:
         _check(carried, withheld)
         self._spans, self._carried, self._withheld, self._carried_min_cell = spans, carried, withheld, min_cell
 
-    def _settle(self, closed: Closed[PeriodTally]) -> Demographics:
-        """Settle each content for itself: whoever knows what was on when knows how many viewers each had."""
+    def _rounded(self, closed: Closed[PeriodTally]) -> Demographics:
+        """Return what is published. Each content is rounded alone: how many viewers it had may be known."""
         tally, brought = closed.tally, self._withheld
         min_cell, cells = max(self._min_cell, tally.min_cell), dict[CellKey, int]()
         sums, carried = self._by_content(tally.sums), self._by_content(self._carried)
@@ -142,8 +142,8 @@ class Periods:
                 # Who they were was withheld for good: only that they came is left of them.
                 before = dict.fromkeys(order, sum(before.values()) / len(order))
             people = round(sum(now.values()) + sum(before.values()))
-            settled, left = settle(now, before, people, min_cell, order, self._chance)
-            cells |= settled
+            published, left = round_cells(now, before, people, min_cell, order, self._chance)
+            cells |= published
             self._carried |= {key: part for key, part in left.items() if abs(part) > _NOTHING}
         viewers = tally.viewers + brought
         self._withheld = viewers - sum(cells.values())
@@ -171,7 +171,7 @@ class Periods:
 
 
 def _recent(carried: dict[str | None, Sums], now: dict[str | None, Sums]) -> list[str | None]:
-    """Return the contents to settle, by name; what was carried for others than the latest goes to no content."""
+    """Return the contents to publish, by name; what was carried for others than the latest goes to no content."""
     kept = [*now, *(content for content in carried if content not in now)][:MOST_CONTENTS]
     for content in [content for content in carried if content not in kept]:
         nowhere = carried.setdefault(None, {})

@@ -1,7 +1,7 @@
 """The last gate before a message: what the configured level does not release is not made.
 
 At `aggregate` a figure that fewer than `min_cell` persons stand behind would tell how long one of them stayed or
-looked: then a window holds counts only. Who the viewers were is settled in ledger.py, at every level.
+looked: then a window holds counts only. Who the viewers were is rounded in rounding.py, at every level.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stores a batch of records in one transaction: each measurement once, gaps and contradictions shown.
 
-A message is new if its sequence number has not come from that boot (ledger.py), whatever was deleted since. A process
-that is killed between two deliveries may deliver one measurement from two boots: equal (device, kind, start, number)
-with equal content is a copy as well; with other content it is a contradiction, and the first to come stays.
+A message is new if its sequence number has not come from that boot (sequences.py), whatever was deleted since. A
+process that is killed between two deliveries may deliver one measurement from two boots: equal (device, kind, start,
+number) with equal content is a copy as well; with other content it is a contradiction, and the first to come stays.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from edge_agender.fleet.intake import epoch_s
 from edge_agender.fleet.kinds import KEY, KINDS, columns_of, key_of
-from edge_agender.fleet.ledger import Sequences
 from edge_agender.fleet.records import Durable, Record, Refused, State
+from edge_agender.fleet.sequences import Sequences
 from edge_agender.fleet.store import Database, Transaction
 
 HOUR_S = 3600

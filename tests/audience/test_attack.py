@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from edge_agender.audience.ledger import portions, settle
+from edge_agender.audience.rounding import portions, round_cells
 
 Counts = tuple[int, ...]
 Seen = tuple[Counts, ...]
@@ -45,7 +45,7 @@ def published(periods: Seen, min_cell: int) -> Iterator[Seen]:
         viewers = sum(periods[at]) + withheld
         due = [max(sums[cell] + carried.get(cell, 0.0), 0.0) for cell in order]
         for start in starts(due, portions(viewers, min_cell)):
-            cells, left = settle(sums, carried, viewers, min_cell, order, lambda start=start: start)
+            cells, left = round_cells(sums, carried, viewers, min_cell, order, lambda start=start: start)
             yield from go_on(at + 1, left, viewers - sum(cells.values()), (*told, tuple(cells.values())))
 
     yield from go_on(0, {}, 0, ())
@@ -91,5 +91,5 @@ def test_the_attack_finds_what_a_worse_rule_gives_away(monkeypatch: pytest.Monke
         cells = {cell: min_cell * round(sums[cell] / min_cell) for cell in order}
         return cells, {}
 
-    monkeypatch.setitem(globals(), "settle", nearest)
+    monkeypatch.setitem(globals(), "round_cells", nearest)
     assert small_cells((6,), 2, 5)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_agender.audience import ledger
+from edge_agender.audience import rounding
 from edge_agender.audience.demography import AgeBands
-from edge_agender.audience.ledger import settle
 from edge_agender.audience.measures import ContentShare
 from edge_agender.audience.periods import Periods
+from edge_agender.audience.rounding import round_cells
 from edge_agender.messages.build import demographics_message
 from edge_agender.messages.sender import Sender
 from edge_agender.vision.faces import Estimate
@@ -133,7 +133,7 @@ def test_one_who_walked_past_alone_learns_nothing_of_the_others(counts: tuple[in
 
 
 def test_the_one_who_is_left_behind_is_what_keeps_that_from_him(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "portions", lambda viewers, min_cell: viewers // min_cell)
+    monkeypatch.setattr(rounding, "portions", lambda viewers, min_cell: viewers // min_cell)
     monkeypatch.setattr("tests.support.outsider.portions", lambda viewers, min_cell: viewers // min_cell)
     assert any(found(lived((1, 4, 4), seed), seed, known=[0], rounds=10) for seed in range(4))
 
@@ -176,7 +176,7 @@ def proven(excess: Excess, candidates: Sequence[np.ndarray], order: Order, min_c
 def settled(sums: np.ndarray, start: float, min_cell: int = 5) -> Table:
     """Return the table of the real rule with this random start, for nobody brought forward."""
     order, people = range(len(sums)), int(sums.sum())
-    cells, _ = settle(dict(enumerate(sums.astype(float))), {}, people, min_cell, order, lambda: start)
+    cells, _ = round_cells(dict(enumerate(sums.astype(float))), {}, people, min_cell, order, lambda: start)
     return Table(people, 0, np.array([cells[at] for at in order]))
 
 

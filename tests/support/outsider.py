@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edge_agender.audience.demography import AgeBands
-from edge_agender.audience.ledger import portions
+from edge_agender.audience.rounding import portions
 
 Audiences = np.ndarray
 # How far from explaining what was seen an audience is: 0 where it could have caused it.

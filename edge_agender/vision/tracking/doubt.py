@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edge_agender.vision.tracking.assignment import Costs
-from edge_agender.vision.tracking.places import same_person
+from edge_agender.vision.tracking.reassociation import same_person
 from edge_agender.vision.tracking.track import WORST_COST, Spot, Track, place_of
 
 # Log likelihood ratio below which a pair is not sure. Swept on the simulator's tuning seeds: 1.5 to 5 differ little.

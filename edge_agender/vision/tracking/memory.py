@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from edge_agender.vision.tracking.assignment import assign
-from edge_agender.vision.tracking.places import same_looks, same_person
+from edge_agender.vision.tracking.reassociation import same_looks, same_person
 from edge_agender.vision.tracking.track import WORST_COST, Track, spot
 
 # A newcomer whose place may be that of somebody remembered waits so long at most for an estimate to decide it.

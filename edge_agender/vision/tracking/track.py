@@ -10,7 +10,7 @@ from edge_agender.vision.faces import Detection, Estimate, Face
 from edge_agender.vision.head_pose import HeadPose, head_pose
 from edge_agender.vision.tracking.evidence import Evidence
 from edge_agender.vision.tracking.kalman import ConstantRate
-from edge_agender.vision.tracking.places import Place
+from edge_agender.vision.tracking.reassociation import Place
 
 # In parts of the face's size, so that near and far faces behave alike.
 CENTRE_SD = 0.08

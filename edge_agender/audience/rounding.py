@@ -23,7 +23,7 @@ Key = TypeVar("Key")
 _EPSILON = 1e-6
 
 
-def settle(
+def round_cells(
     sums: Mapping[Key, float],
     brought: Mapping[Key, float],
     viewers: int,

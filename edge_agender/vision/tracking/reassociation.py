@@ -1,4 +1,4 @@
-"""Who was here a moment ago: a face that comes back to the place where one was lost continues its visit.
+"""Reassociation: how likely a face that comes to the place where one was lost a moment ago is the same person.
 
 Nothing describes the face but what is published of it anyway: where it was, how large, and its estimate.
 """
