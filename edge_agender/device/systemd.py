@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,10 @@ logger = logging.getLogger(__name__)
 
 # systemd wants the watchdog fed at least once a period; a quarter leaves room for a slow frame or two.
 FEEDS_PER_PERIOD = 4
+# A busy systemd leaves its socket full for a moment: ten datagrams are enough (net.unix.max_dgram_qlen).
+PATIENCE_S = 1.0
+# A reload and a stop together; of more than that only the last count.
+UNHEARD = 4
 
 
 class Notifier:
@@ -27,8 +32,8 @@ class Notifier:
         self._last_fed_s: float | None = None
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if address else None
-        if self._socket is not None:
-            self._socket.setblocking(False)
+        # What systemd waits for and could not take yet: READY=1 unheard is a start that fails.
+        self._unheard: deque[str] = deque(maxlen=UNHEARD)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Notifier:
@@ -41,7 +46,7 @@ class Notifier:
 
     def ready(self, status: str = "") -> None:
         """Say that starting, or a reload, is complete. The watchdog's first period begins now."""
-        self._send("READY=1", *_status(status))
+        self._insist("READY=1", *_status(status))
 
     def status(self, text: str) -> None:
         """Show one line in `systemctl status`."""
@@ -57,11 +62,11 @@ class Notifier:
 
     def reloading(self, status: str = "") -> None:
         """Say that a new configuration is being read; follow it with ready()."""
-        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", *_status(status))
+        self._insist("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", *_status(status))
 
     def stopping(self, status: str = "") -> None:
         """Say that the service is on its way out."""
-        self._send("STOPPING=1", *_status(status))
+        self._insist("STOPPING=1", *_status(status))
 
     def close(self) -> None:
         if self._socket is not None:
@@ -74,13 +79,35 @@ class Notifier:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _insist(self, *assignments: str) -> None:
+        """Send what a supervisor waits for; where its socket stays full, before the next notice."""
+        self._unheard.append("\n".join(assignments))
+        self._deliver(PATIENCE_S)
+
     def _send(self, *assignments: str) -> None:
-        if self._socket is None or self._address is None or not assignments:
-            return
+        """Send what may get lost."""
+        if assignments and self._deliver(0.0):
+            self._put("\n".join(assignments), 0.0)
+
+    def _deliver(self, patience_s: float) -> bool:
+        """Return whether nothing is left unheard."""
+        while self._unheard and self._put(self._unheard[0], patience_s):
+            self._unheard.popleft()
+        return not self._unheard
+
+    def _put(self, text: str, patience_s: float) -> bool:
+        """Return False where the socket stayed full for `patience_s`; whoever is gone needs no second try."""
+        if self._socket is None or self._address is None:
+            return True
+        self._socket.settimeout(patience_s)
         try:
-            self._socket.sendto("\n".join(assignments).encode(), self._address)
+            self._socket.sendto(text.encode(), self._address)
+        except (BlockingIOError, TimeoutError):
+            logger.debug("the supervisor's socket is full")
+            return False
         except OSError as error:
             logger.debug("the supervisor's socket does not answer: %s", error)
+        return True
 
 
 def passes_credentials(environment: Mapping[str, str] = os.environ) -> bool:

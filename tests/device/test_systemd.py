@@ -98,6 +98,24 @@ def test_a_supervisor_that_is_gone_or_deaf_stops_nothing(tmp_path: Path) -> None
     supervisor.socket.close()
 
 
+def test_what_systemd_waits_for_is_said_once_its_full_socket_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agender.device.systemd.PATIENCE_S", 0.01)
+    supervisor = Supervisor(f"{tmp_path}/busy")
+    with Notifier(f"{tmp_path}/busy", watchdog_s=8.0) as notifier:
+        for number in range(2000):
+            notifier.status(str(number))
+        notifier.reloading()
+        notifier.ready("counting")
+        notifier.fresh_frame(1.0)
+        assert not [text for text in supervisor.heard() if "STATUS=" not in text]
+        notifier.fresh_frame(9.0)
+    heard = [text.partition("\n")[0] for text in supervisor.heard()]
+    assert heard == ["RELOADING=1", "READY=1", "WATCHDOG=1"]
+    supervisor.socket.close()
+
+
 def test_a_credential_is_its_file_and_a_missing_one_is_none(tmp_path: Path) -> None:
     environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert credential("mqtt-password", environment) is None
