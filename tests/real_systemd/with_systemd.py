@@ -16,9 +16,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NOT_STARTED = 70
@@ -80,8 +81,12 @@ def booted(root: Path, *, network: bool) -> Iterator[int]:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=os.environ | {"NOTIFY_SOCKET": str(root.parent / "notify")},
             )  # fmt: skip
+        over = threading.Event()
+        listener = threading.Thread(target=_listen, args=(notices, over))
         try:
-            yield _leader(nspawn, notices, console)
+            leader = _leader(nspawn, notices, console)
+            listener.start()
+            yield leader
         finally:
             nspawn.terminate()
             try:
@@ -89,6 +94,16 @@ def booted(root: Path, *, network: bool) -> Iterator[int]:
             except subprocess.TimeoutExpired:
                 nspawn.kill()
                 nspawn.wait()
+            over.set()
+            if listener.ident is not None:
+                listener.join()
+
+
+def _listen(notices: socket.socket, over: threading.Event) -> None:
+    """Hear out what systemd-nspawn passes on from the container's systemd: after ten unread notices both wait."""
+    while not over.is_set():
+        with suppress(TimeoutError):
+            notices.recv(4096)
 
 
 def _leader(nspawn: subprocess.Popen[bytes], notices: socket.socket, console: Path) -> int:
