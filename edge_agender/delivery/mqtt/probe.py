@@ -12,7 +12,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agender.config.settings import MqttConfig
-from edge_agender.delivery.mqtt.connection import CONNECT_TIMEOUT_S, client_id, connect, new_client
+from edge_agender.delivery.mqtt import connection
+from edge_agender.delivery.mqtt.connection import client_id, connect, new_client
 from edge_agender.delivery.mqtt.explain import Ending, explain, explain_ending, explain_refusal, where
 from edge_agender.delivery.mqtt.limits import Limits
 from edge_agender.errors import EdgeAgenderError
@@ -97,7 +98,7 @@ class BrokerProbe:
 
     def _poll(self, done: Callable[[], bool]) -> bool:
         """Read and write until done or until it takes too long; False where the broker hung up."""
-        until_s = time.monotonic() + CONNECT_TIMEOUT_S
+        until_s = time.monotonic() + connection.CONNECT_TIMEOUT_S
         while not done() and time.monotonic() < until_s:
             if self._client.loop(0.2) != 0:
                 return False

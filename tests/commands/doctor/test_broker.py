@@ -15,6 +15,7 @@ from edge_agender.commands.doctor.broker import CHECKS, check_broker
 from edge_agender.commands.doctor.result import Result
 from edge_agender.config.settings import Config, DeviceConfig, TlsConfig
 from edge_agender.delivery.mqtt import connection as mqtt_connection
+from edge_agender.delivery.mqtt import diagnose
 from edge_agender.delivery.mqtt.probe import BrokerProbe
 from edge_agender.device.installation import Place
 from edge_agender.errors import CredentialError
@@ -121,6 +122,7 @@ def test_an_unknown_host(tmp_path: Path) -> None:
 
 def test_a_port_that_speaks_no_mqtt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt_connection, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(diagnose, "ANSWER_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         results = examined(server.getsockname()[1], tmp_path, host="127.0.0.1")
     assert (results["broker"].state, results["credentials"].state) == ("ok", "failure")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_agender.config.settings import MqttConfig, OutboxConfig
+from edge_agender.delivery.mqtt import diagnose
 from edge_agender.delivery.mqtt import publisher as mqtt_publisher
 from edge_agender.delivery.mqtt import session as mqtt_session
 from edge_agender.delivery.mqtt.publisher import Publisher
@@ -171,6 +172,7 @@ class TestAnyOrder:
 
     def test_silent_port_is_given_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(mqtt_session, "CONNACK_S", 0.2)
+        monkeypatch.setattr(diagnose, "ANSWER_S", 0.1)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             with Link(settings(port), tmp_path) as link:
