@@ -11,6 +11,11 @@ class EdgeAgenderError(Exception):
     exit_code = 1
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception of somebody else's says, or its kind where it says nothing."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 class UsageError(EdgeAgenderError, ValueError):
     """The command line asks for something that does not exist."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,11 +121,16 @@ def settable(locked: Sequence[str] = ()) -> list[str]:
     return [name for name in RULES if not _is_locked(name, locked)]
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Raise ConfigError for options that no device lets be set from afar, a line a reason."""
+    if reasons := [reason for name in names if (reason := _forbidden(name, ()))]:
+        raise ConfigError("\n".join(reasons))
+
+
 def check_without_device(options: Mapping[str, Any]) -> None:
     """Raise ConfigError for what no device would take, whatever its own file says."""
     wanted = dict(flat(options))
-    if reasons := [reason for name in wanted if (reason := _forbidden(name, ()))]:
-        raise ConfigError("\n".join(reasons))
+    check_names(wanted)
     _merged(Config(), wanted)
 
 

@@ -91,12 +91,15 @@ class Quiet:
     def note(self, now_s: float, utc_s: float, *, people: bool, watching: bool) -> None:
         """Take in a moment, as `Alarms.note` does."""
         passed_s, set_by_s = self._passed(now_s, utc_s)
+        before_utc_s = self._last[1] if self._last is not None else utc_s
         self._last = (now_s, utc_s)
         # Before anybody has come, the start stands for it.
         if people or self._seen_utc_s is None:
             self._seen_utc_s, self._watched_s = utc_s, 0.0
             return
-        self._seen_utc_s += set_by_s
+        # One that lies ahead is of a process whose clock was right: ours is about to be set to what it stands in.
+        if self._seen_utc_s <= before_utc_s:
+            self._seen_utc_s += set_by_s
         self._watched_s += passed_s * watching
 
     @property
@@ -104,7 +107,10 @@ class Quiet:
         """When somebody was seen last, to the hour, where that is a day ago; None where it is not."""
         if self._seen_utc_s is None or self._last is None or self._watched_s < QUIET_WATCHED_S:
             return None
-        return self._seen_utc_s // HOUR_S * HOUR_S if self._last[1] - self._seen_utc_s >= QUIET_S else None
+        utc_s = self._last[1]
+        # What was watched since is a day whatever the clock says, which may stand before the last visitor.
+        seen_utc_s = min(self._seen_utc_s, utc_s - self._watched_s)
+        return seen_utc_s // HOUR_S * HOUR_S if utc_s - seen_utc_s >= QUIET_S else None
 
     def snapshot(self) -> dict[str, float] | None:
         """Return all that a new process needs to go on, in JSON's types."""

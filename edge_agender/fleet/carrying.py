@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agender.fleet.rollouts import stop
+from edge_agender.fleet.rollouts import desired_payload, stop
 from edge_agender.fleet.store import Database, Transaction
 from edge_agender.fleet.watching import is_slow, worse
 
@@ -24,6 +24,9 @@ CARRY = 3  # the number of this task among those that one collector does at a ti
 ASK_EVERY_S, ANSWER_S = 60.0, 600.0
 AT_ONCE = 200
 LEAST_SAMPLES = 2
+# A sign is switched off for the night, a shop is closed over the weekend and a holiday: so long one that is away is
+# waited for. It is not the configuration's doing: a process that dies of it starts again within seconds.
+AWAY_S = 72 * 3600.0
 WORSE_SHARE, WORSE_DEVICES = 0.05, 1
 BY_ITSELF = "the fleet"
 
@@ -63,19 +66,32 @@ def carry(database: Database, prefix: str, send: Send, offline_after_s: float, n
             return
         for row in _rows(transaction, "desired.state = 'sent'"):
             _note_answer(transaction, row, offline_after_s, now_s)
-        # Of those that are watched, who has said something new, and who nothing for long.
+        # Of those that are watched, who has said something new, and who has been away for too long.
         news = "coalesce(device.health_s, 0) <> coalesce(desired.health_s, 0) OR last_seen_s < :seen_s"
         watched = f"desired.state = 'applied' AND ({news})"
-        for row in _rows(transaction, watched, {"seen_s": int(now_s - offline_after_s)}):
+        for row in _rows(transaction, watched, {"seen_s": int(now_s - AWAY_S)}):
             _watch(transaction, row, offline_after_s, now_s)
         _decide(transaction, offline_after_s, now_s)
-    _send_due(database, prefix, send, offline_after_s, now_s)
+        # In the same transaction, so that no other collector sends anything between these.
+        _send_due(transaction, prefix, send, offline_after_s, now_s)
 
 
 # -- sending
 
 
-def _send_due(database: Database, prefix: str, send: Send, offline_after_s: float, now_s: float) -> None:
+def _send_due(transaction: Transaction, prefix: str, send: Send, offline_after_s: float, now_s: float) -> None:
+    held: dict[int, bool] = {}
+    for revision, device, configuration, state in _due(transaction, offline_after_s, now_s):
+        if revision not in held:
+            held[revision] = _hold(transaction, revision)
+        if not held[revision]:
+            continue
+        if not send(f"{prefix}/{device}/desired", desired_payload(revision, json.loads(configuration))):
+            break
+        _note_sent(transaction, revision, device, state == "waiting", int(now_s))
+
+
+def _due(transaction: Transaction, offline_after_s: float, now_s: float) -> list[tuple[int, str, str, str]]:
     sql = (
         "SELECT desired.revision, device, desired.configuration, desired.state FROM desired"
         " JOIN rollout ON rollout.revision = desired.revision JOIN device ON device.name = desired.device"
@@ -85,20 +101,16 @@ def _send_due(database: Database, prefix: str, send: Send, offline_after_s: floa
         " ORDER BY desired.revision, device LIMIT :most"
     )
     params = {"asked_s": int(now_s - ASK_EVERY_S), "seen_s": int(now_s - offline_after_s), "most": AT_ONCE}
-    with database.reading() as transaction:
-        due = transaction.rows(sql, params)
-    sent = []
-    for revision, device, configuration, state in due:
-        payload = json.dumps(
-            {"revision": int(revision), "configuration": json.loads(configuration)}, ensure_ascii=False
+    return [(int(number), str(name), text, str(state)) for number, name, text, state in transaction.rows(sql, params)]
+
+
+def _hold(transaction: Transaction, revision: int) -> bool:
+    """Keep a rollout from being taken back until this transaction has ended; False where it was meanwhile."""
+    return bool(
+        transaction.run(
+            "UPDATE rollout SET state = state WHERE revision = :revision AND state <> 'stopped'", {"revision": revision}
         )
-        if not send(f"{prefix}/{device}/desired", payload.encode()):
-            break
-        sent.append((int(revision), str(device), str(state)))
-    if sent:
-        with database.writing() as transaction:
-            for revision, device, state in sent:
-                _note_sent(transaction, revision, device, state == "waiting", int(now_s))
+    )
 
 
 def _note_sent(transaction: Transaction, revision: int, device: str, first: bool, now_s: int) -> None:
@@ -161,17 +173,29 @@ def _note_answer(transaction: Transaction, row: Row, offline_after_s: float, now
 
 
 def _watch(transaction: Transaction, row: Row, offline_after_s: float, now_s: float) -> None:
-    reason, samples, slow = None, row.samples, row.slow
     applied_s = row.applied_s or 0
-    if row.now_s > applied_s and row.now_s != row.health_s:
-        samples, slow = samples + 1, slow + 1 if is_slow(row.before, row.now) else 0
-        reason = worse(row.before, row.now, row.boot_id or "", slow)
-    elif row.link != "stopped" and now_s - max(row.seen_s, applied_s) > offline_after_s:
-        reason = f"nothing was heard of it for {offline_after_s:.0f} s"
-    well = now_s - applied_s >= row.soak_s and samples >= LEAST_SAMPLES
+    if row.now_s <= applied_s or row.now_s == row.health_s:
+        if now_s - max(row.seen_s, applied_s) > AWAY_S:
+            _set(transaction, row, state="worse", reason=f"nothing was heard of it for {AWAY_S / 3600:.0f} hours")
+    elif _was_switched_off(row, offline_after_s):
+        began = {"boot_id": row.now["boot_id"], "applied_s": int(now_s), "health_s": row.now_s}
+        _set(transaction, row, **began, samples=0, slow=0)
+    else:
+        _judge(transaction, row, now_s)
+
+
+def _was_switched_off(row: Row, offline_after_s: float) -> bool:
+    """Another process, after such a silence: the sign comes back in the morning, and is watched from the beginning."""
+    silent_s = row.now_s - max(row.health_s or 0, row.applied_s or 0)
+    return row.now.get("boot_id") != row.boot_id and silent_s > offline_after_s
+
+
+def _judge(transaction: Transaction, row: Row, now_s: float) -> None:
+    samples, slow = row.samples + 1, row.slow + 1 if is_slow(row.before, row.now) else 0
+    reason = worse(row.before, row.now, row.boot_id or "", slow)
+    well = now_s - (row.applied_s or 0) >= row.soak_s and samples >= LEAST_SAMPLES
     state = "worse" if reason else "well" if well else "applied"
-    if (state, samples) != ("applied", row.samples):
-        _set(transaction, row, state=state, reason=reason, samples=samples, slow=slow, health_s=row.now_s)
+    _set(transaction, row, state=state, reason=reason, samples=samples, slow=slow, health_s=row.now_s)
 
 
 # -- going on, or back

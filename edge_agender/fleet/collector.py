@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from edge_agender.common.backoff import Backoff
+from edge_agender.errors import first_line
 from edge_agender.fleet.intake import read
 from edge_agender.fleet.keeping import Outcome, keep
 from edge_agender.fleet.records import Arrival, Record, Refused
@@ -96,5 +97,5 @@ class Collector:
 def _aside(record: Record, error: Exception) -> Refused:
     if isinstance(record, Refused):
         return Refused("?", b"", record.received_s, "a message that cannot even be kept aside")
-    reason = f"the store does not take it: {type(error).__name__}: {str(error).splitlines()[0][:150]}"
+    reason = f"the store does not take it: {type(error).__name__}: {first_line(error)[:150]}"
     return Refused(f"{record.device}/{record.kind}", record.raw.encode(), record.received_s, reason)

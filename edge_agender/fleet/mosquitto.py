@@ -6,6 +6,7 @@ on disk every second and queues without a limit it loses next to nothing, and `r
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
@@ -23,16 +24,19 @@ from pathlib import Path
 from edge_agender.common.files import alone, replace_file
 from edge_agender.errors import BrokerError, ConfigError, EdgeAgenderError
 from edge_agender.fleet.settings import OwnBrokerConfig
+from edge_agender.messages.contract import PAYLOADS
 
 _log = logging.getLogger(__name__)
 
 COLLECTOR = "edge-agender-fleet"
 START_S = 20.0
 RESTART_S = 1.0
-# A device reads the commands meant for it and writes below its own name; the user's name is the device's.
+# A device reads the commands meant for it and writes its own messages; the user's name is the device's. Their topics by
+# name: a device that is somebody else's by now could keep a retained message on each topic that it thinks of.
+WRITTEN = (*PAYLOADS, "doctor")
 _ACL = """\
 # Written by edge-agender fleet. Each device logs in with its own name (%u).
-pattern write {prefix}/%u/#
+{written}
 pattern read {prefix}/%u/enabled/set
 pattern read {prefix}/%u/content
 pattern read {prefix}/%u/resend
@@ -52,7 +56,7 @@ persistence true
 persistence_location {folder}/
 autosave_interval 1
 max_queued_messages 0
-max_queued_bytes 0
+max_queued_bytes {queued_bytes}
 max_inflight_messages 1000
 max_packet_size 300000
 log_dest stderr
@@ -98,7 +102,7 @@ class Credentials:
         What stands there already is not written again: a full disk does not keep a broker from starting.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_if_changed(self.folder / "acl", _ACL.format(prefix=self._prefix, collector=COLLECTOR))
+        write_if_changed(self.folder / "acl", self._acl())
         own = self.folder / "collector-password"
         made = not own.exists() or not own.read_text().strip()
         if made:
@@ -107,6 +111,10 @@ class Credentials:
         if made or COLLECTOR not in self.users():
             self.put(COLLECTOR, password)
         return password
+
+    def _acl(self) -> str:
+        written = "\n".join(f"pattern write {self._prefix}/%u/{kind}" for kind in WRITTEN)
+        return _ACL.format(written=written, prefix=self._prefix, collector=COLLECTOR)
 
     def users(self) -> set[str]:
         """Return who may log in."""
@@ -160,7 +168,7 @@ class OwnBroker:
         self.credentials = Credentials(folder, prefix)
         self._programs, self._with_us = find_programs(), with_us()
         self._process: subprocess.Popen[bytes] | None = None
-        self._ends = threading.Event()
+        self._ends, self._starts = threading.Event(), threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="mosquitto", daemon=True)
         self.restarts = 0
 
@@ -177,11 +185,18 @@ class OwnBroker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ends.set()
+        # Whatever is being started is there to be ended after that, and nothing is started any more.
+        with self._starts:
+            self._ends.set()
         if self._process is not None:
             self._process.terminate()
             self._process.wait(30)
         self._watcher.join(5)
+
+    @property
+    def client_id(self) -> str:
+        """The collector's own: an ACL covers no client ids, and a device that guessed it could end the session."""
+        return f"{COLLECTOR}-{hashlib.sha256(self.password.encode()).hexdigest()[:16]}"
 
     @property
     def pid(self) -> int:
@@ -194,7 +209,8 @@ class OwnBroker:
 
     def _write(self) -> None:
         config, folder = self._config, self.credentials.folder
-        text = _CONFIGURATION.format(host=config.host, port=config.port, folder=folder)
+        where = {"host": config.host, "port": config.port, "folder": folder}
+        text = _CONFIGURATION.format(**where, queued_bytes=int(config.queued_mb * 1e6))
         if os.geteuid() == 0:
             # Mosquitto would become another user, who cannot read what is ours alone.
             text += "user root\n"
@@ -205,11 +221,14 @@ class OwnBroker:
     def _start(self) -> None:
         folder = self.credentials.folder
         command: Sequence[str] = [*self._with_us, self._programs.broker, "-c", str(folder / "mosquitto.conf")]
-        # In a session of its own: Ctrl-C ends the collector first, and then this.
-        self._process = subprocess.Popen(command, start_new_session=True)
+        with self._starts:
+            if self._ends.is_set():
+                return
+            # In a session of its own: Ctrl-C ends the collector first, and then this.
+            self._process = subprocess.Popen(command, start_new_session=True)
         self._note_pid()
         until_s = time.monotonic() + START_S
-        while not self._answers():
+        while not self._ends.is_set() and not self._answers():
             if self._process.poll() is not None or time.monotonic() > until_s:
                 raise BrokerError(f"mosquitto does not listen on {self._config.host}:{self._config.port}: see above")
             time.sleep(0.02)

@@ -14,20 +14,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_agender.config.remote import check_without_device, flat, nested
+from edge_agender.config.remote import check_names, check_without_device, flat, nested
 from edge_agender.errors import UsageError
 from edge_agender.fleet.store import Database, Transaction
-from edge_agender.messages.inbound import MAX_REVISION
+from edge_agender.messages.inbound import MAX_DESIRED_BYTES, MAX_REVISION
 
 UNDER_WAY = ("canary", "everywhere", "returning")
-# A device in one of these has been sent, or has, the configuration of that rollout.
-SENT = ("sent", "applied", "well", "worse", "refused")
-COUNTED = ("waiting", *SENT)
+# A device in one of these has the configuration of that rollout, or will as soon as it reads it.
+HAS = ("sent", "applied", "well", "worse")
+SENT = (*HAS, "refused")
 # One device that says it has the last revision there can be would leave none to the whole fleet.
 MOST_BELIEVED = MAX_REVISION // 2
 
@@ -92,6 +91,9 @@ def begin(
     now_s: float,
 ) -> Begun:
     """Begin a rollout; raises UsageError and ConfigError, with nothing begun, for one that cannot be."""
+    if not (changes.options or changes.unset or changes.whole):
+        raise UsageError("nothing to change: name options to set, or to leave to the devices")
+    check_names([*(name for name, _ in flat(changes.options)), *changes.unset])
     with database.writing() as transaction:
         known = _in_scope(transaction, scope)
         targets = {
@@ -102,11 +104,11 @@ def begin(
                 f"{scope.words}: no device there takes a configuration from afar (fleet.remote_config on the device)"
             )
         _raise_if_busy(transaction, sorted(targets))
-        former = current(transaction, sorted(targets))
-        wanted = {name: changes.of(former.get(name, {})) for name in sorted(targets)}
-        for configuration in {json.dumps(each, sort_keys=True): each for each in wanted.values()}.values():
-            check_without_device(configuration)
+        applied = {name: int(targets[name]["applied_revision"] or 0) for name in sorted(targets)}
+        former = current(transaction, applied)
+        wanted = {name: changes.of(former.get(name, {})) for name in applied}
         revision = _next_revision(transaction)
+        _raise_if_unusable(revision, wanted)
         there = {name for name in targets if _is_online(*known[name][1:], offline_after_s, now_s)}
         canaries = choose(sorted(targets), there, canary_percent, revision)
         state = "canary" if len(canaries) < len(targets) else "everywhere"
@@ -153,12 +155,13 @@ def stop(transaction: Transaction, revision: int, by: str, reason: str, now_s: f
     """End a rollout, and begin the one that gives each device what it had; return that one's revision."""
     params = {"revision": revision, "reason": reason[:500], "now_s": int(now_s)}
     tenant, scope = transaction.rows("SELECT tenant, scope FROM rollout WHERE revision = :revision", params)[0]
-    rows = transaction.rows(
-        "SELECT device, state, configuration, former FROM desired WHERE revision = :revision", params
-    )
-    transaction.run("UPDATE desired SET state = 'skipped' WHERE revision = :revision AND state = 'waiting'", params)
+    # The rollout first: whoever is sending it (carrying.py) holds it, and what was sent is known after that.
     transaction.run(
         "UPDATE rollout SET state = 'stopped', reason = :reason, ended_s = :now_s WHERE revision = :revision", params
+    )
+    transaction.run("UPDATE desired SET state = 'skipped' WHERE revision = :revision AND state = 'waiting'", params)
+    rows = transaction.rows(
+        "SELECT device, state, configuration, former FROM desired WHERE revision = :revision", params
     )
     back = _next_revision(transaction)
     _insert(transaction, back, tenant, scope, f"back from {revision}", 0, "returning", by, now_s, back_to=revision)
@@ -173,78 +176,38 @@ def stop(transaction: Transaction, revision: int, by: str, reason: str, now_s: f
     return back
 
 
-def current(transaction: Transaction, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return what each device was sent last, where it was sent anything."""
-    marks = ", ".join(f"'{state}'" for state in SENT)
+def current(transaction: Transaction, applied: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """Return by device the configuration that it has, or will have once it reads it, where it was sent any.
+
+    `applied`: the revision that each device says is in force, which it may have taken over after it was given up here.
+    """
+    marks = ", ".join(f"'{state}'" for state in HAS)
     found: dict[str, dict[str, Any]] = {}
     sql = (
-        f"SELECT configuration FROM desired WHERE device = :device AND state IN ({marks})"
+        f"SELECT configuration FROM desired WHERE device = :device AND (state IN ({marks}) OR revision = :applied)"
         " ORDER BY revision DESC LIMIT 1"
     )
-    for name in names:
-        if rows := transaction.rows(sql, {"device": name}):
+    for name, revision in applied.items():
+        if rows := transaction.rows(sql, {"device": name, "applied": revision}):
             found[name] = json.loads(rows[0][0])
     return found
 
 
-def rollouts(database: Database, tenant: str, most: int = 20) -> list[dict[str, Any]]:
-    """Return the latest rollouts over devices of a tenant ('' for all), newest first, with counts of its devices."""
-    names = (
-        "revision",
-        "tenant",
-        "scope",
-        "changes",
-        "soak_s",
-        "state",
-        "reason",
-        "made_by",
-        "made_s",
-        "ended_s",
-        "back_to",
-    )
-    params = {"tenant": tenant, "most": most}
-    with database.reading() as transaction:
-        rows = transaction.rows(
-            f"SELECT {', '.join(names)} FROM rollout WHERE :tenant = '' OR tenant = :tenant OR EXISTS"
-            " (SELECT 1 FROM desired JOIN device ON device.name = desired.device"
-            "  WHERE desired.revision = rollout.revision AND device.tenant = :tenant)"
-            " ORDER BY revision DESC LIMIT :most",
-            params,
-        )
-        found = [dict(zip(names, row, strict=True)) for row in rows]
-        for one in found:
-            one["own"] = tenant in ("", one.pop("tenant"))
-            if not one["own"]:
-                one["scope"] = "all tenants"  # it may name devices of others
-            counts = transaction.rows(
-                "SELECT desired.state, canary, count(*) FROM desired JOIN device ON device.name = desired.device"
-                " WHERE revision = :revision AND (:tenant = '' OR device.tenant = :tenant) GROUP BY 1, 2",
-                params | {"revision": one["revision"]},
+def desired_payload(revision: int, configuration: Mapping[str, Any]) -> bytes:
+    """Return the message that a device reads as its desired configuration."""
+    return json.dumps({"revision": revision, "configuration": configuration}, ensure_ascii=False).encode()
+
+
+def _raise_if_unusable(revision: int, wanted: Mapping[str, Mapping[str, Any]]) -> None:
+    for device, configuration in {
+        json.dumps(each, sort_keys=True): (name, each) for name, each in wanted.items()
+    }.values():
+        check_without_device(configuration)
+        size = len(desired_payload(revision, configuration))
+        if size > MAX_DESIRED_BYTES:
+            raise UsageError(
+                f"{device}: its configuration would have {size} bytes: at most {MAX_DESIRED_BYTES} are read"
             )
-            one["devices"] = dict(_sum((str(state), int(n)) for state, _, n in counts))
-            one["canaries"] = sum(int(n) for _, canary, n in counts if canary)
-    return found
-
-
-def of_devices(database: Database, revision: int, tenant: str) -> list[dict[str, Any]]:
-    """Return what became of each device of a rollout, those in trouble first."""
-    names = ("device", "canary", "state", "reason", "sent_s", "applied_s", "samples")
-    with database.reading() as transaction:
-        rows = transaction.rows(
-            f"SELECT {', '.join(f'desired.{name}' for name in names)} FROM desired JOIN device"
-            " ON device.name = desired.device WHERE revision = :revision AND (:tenant = '' OR device.tenant = :tenant)",
-            {"revision": revision, "tenant": tenant},
-        )
-    order = {"worse": 0, "refused": 1}
-    found = [dict(zip(names, row, strict=True)) for row in rows]
-    return sorted(found, key=lambda one: (order.get(one["state"], 2), -one["canary"], one["device"]))
-
-
-def _sum(pairs: Any) -> Counter[str]:
-    total = Counter[str]()
-    for name, number in pairs:
-        total[name] += number
-    return total
 
 
 def _in_scope(

@@ -182,7 +182,8 @@ class Fleet:
             return self._stack.enter_context(JetStreamSource(self.config.nats, self.config.prefix))
         mqtt = self._mqtt_of(self.broker) if self.broker is not None else self.config.mqtt
         mqtt = mqtt.model_copy(update={"prefix": self.config.prefix})
-        source = self._stack.enter_context(MqttSource(mqtt, mqtt.client_id or COLLECTOR))
+        own = self.broker.client_id if self.broker is not None else COLLECTOR
+        source = self._stack.enter_context(MqttSource(mqtt, mqtt.client_id or own))
         if self.broker is not None:
             source.wait(LISTEN_S)
         return source

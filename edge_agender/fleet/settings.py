@@ -27,6 +27,8 @@ class OwnBrokerConfig(Section):
     key_file: Path | None = None
     # What devices are told to trust (fleet enrol).
     ca_file: Path | None = None
+    # Megabytes that wait for the collector at most. What comes then is dropped, and devices are asked for it later.
+    queued_mb: Annotated[float, Field(gt=0, le=2000)] = 1000.0
     # Name or address by which devices reach this broker.
     address: str | None = None
 

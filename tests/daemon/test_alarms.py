@@ -71,6 +71,32 @@ def test_a_clock_that_is_set_makes_no_day() -> None:
     assert quiet.since_utc_s is None
 
 
+def restarted(utc_s: float) -> Quiet:
+    """The last visitor came at UTC_S and the camera watched for seven hours after that; then the power went."""
+    before, quiet = Quiet(), Quiet()
+    watch(before, 0, 0, people=True)
+    watch(before, 60, 7)
+    quiet.restore(before.snapshot())
+    quiet.note(0.0, utc_s, people=False, watching=True)
+    return quiet
+
+
+def test_a_clock_that_starts_in_the_past_and_is_set_moves_no_visitor_into_the_future() -> None:
+    quiet = restarted(UTC_S - 3 * DAY_S)
+    quiet.note(60.0, UTC_S + 23.9 * HOUR_S, people=False, watching=True)
+    assert quiet.since_utc_s is None
+    quiet.note(660.0, UTC_S + DAY_S + 240, people=False, watching=True)
+    assert quiet.since_utc_s == UTC_S
+
+
+def test_a_day_of_watching_is_a_day_where_the_clock_is_never_set() -> None:
+    quiet = restarted(UTC_S - 30 * DAY_S)
+    for now_s in range(0, 18 * HOUR_S, 60):
+        quiet.note(float(now_s), UTC_S - 30 * DAY_S + now_s, people=False, watching=True)
+    assert quiet.since_utc_s is not None
+    assert quiet.since_utc_s <= UTC_S - 30 * DAY_S
+
+
 @pytest.mark.parametrize("damaged", [[], {"seen_utc_s": 1}, {"seen_utc_s": "x", "watched_s": 0}, "soon"])
 def test_a_snapshot_that_is_none_is_refused(damaged: object) -> None:
     with pytest.raises(ValueError, match=r"number was expected|cannot be read"):

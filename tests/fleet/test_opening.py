@@ -66,3 +66,12 @@ def test_a_full_disk_and_a_server_that_is_away_are_tried_again(tmp_path: Path, m
         open_database("postgresql://fleet@127.0.0.1:1/fleet?connect_timeout=2")
     with pytest.raises(ConfigError, match="neither"):
         open_database("mysql://fleet@db/fleet")
+
+
+def test_an_error_without_words_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(_url: str) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr("yoyo.get_backend", silent)
+    with pytest.raises(StoreBusyError, match="ConnectionResetError"):
+        open_database(f"sqlite:///{tmp_path / 'fleet.sqlite3'}")

@@ -20,8 +20,9 @@ from edge_agender.fleet.keeping import keep
 from edge_agender.fleet.page.app import make_app
 from edge_agender.fleet.page.context import Context
 from edge_agender.fleet.page.server import PageServer
+from edge_agender.fleet.progress import rollouts
 from edge_agender.fleet.publish import Rules, publish
-from edge_agender.fleet.rollouts import Changes, Scope, begin, rollouts
+from edge_agender.fleet.rollouts import Changes, Scope, begin
 from edge_agender.fleet.rollup import roll_up_all
 from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database
@@ -137,6 +138,30 @@ def test_operators_begin_rollouts_over_their_own_devices_and_take_them_back(
     assert client.get("/api/rollouts/2").json() == []
     assert client.post("/api/rollouts/2/rollback").status_code == 422
     assert client.post("/api/rollouts/1/rollback").json() == {"revision": 3}
+
+
+NOTHING_TO_BEGIN = (
+    "{}",
+    '{"options": {"privacy": 5, "privacy.level": "frame"}}',
+    '{"options": {"privacy": {"level": "frame"}}}',
+    '{"options": {"window.length_s": 1e400}}',
+    '{"options": {"window.length_s": NaN}}',
+    '{"options": {"window.length_s": %s}}' % ("9" * 4000),
+    '{"options": {"schedule.hours": %s}}' % ("[" * 900 + "]" * 900),
+    '{"unset": ["no.such"]}',
+    '{"site": NaN, "options": {}}',
+    '{"canary_percent": NaN, "options": {"window.length_s": 300}}',
+    '{"minutes": Infinity, "options": {"window.length_s": 300}}',
+)
+
+
+@pytest.mark.parametrize("body", NOTHING_TO_BEGIN)
+def test_a_rollout_that_cannot_be_is_refused_in_words(client: TestClient, context: Context, body: str) -> None:
+    takes_from_afar(context, "lobby")
+    log_in(client, "ann")
+    answer = client.post("/api/rollouts", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["detail"]
 
 
 def test_a_tenant_sees_its_own_alone(client: TestClient) -> None:

@@ -14,7 +14,8 @@ import pytest
 from edge_agender.cli import main
 from edge_agender.fleet import serving
 from edge_agender.fleet.enrolment import enrol
-from edge_agender.fleet.rollouts import Changes, Scope, begin, of_devices, rollouts
+from edge_agender.fleet.progress import of_devices, rollouts
+from edge_agender.fleet.rollouts import Changes, Scope, begin
 from edge_agender.fleet.serving import Fleet
 from edge_agender.fleet.settings import FleetConfig
 from tests.support.broker import free_port, needs_mosquitto, wait_until

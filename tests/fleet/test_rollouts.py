@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from edge_agender.config.remote import digest
 from edge_agender.errors import ConfigError, UsageError
-from edge_agender.fleet.carrying import ANSWER_S, ASK_EVERY_S, carry
+from edge_agender.fleet.carrying import ANSWER_S, ASK_EVERY_S, AWAY_S, carry
 from edge_agender.fleet.enrolment import assign, revoke
 from edge_agender.fleet.intake import read
 from edge_agender.fleet.keeping import keep
-from edge_agender.fleet.rollouts import Begun, Changes, Scope, begin, choose, of_devices, rollouts, take_back
+from edge_agender.fleet.progress import of_devices, rollouts
+from edge_agender.fleet.rollouts import Begun, Changes, Scope, begin, choose, take_back
 from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database
 from edge_agender.fleet.store.sqlite import SqliteDatabase
 from edge_agender.fleet.watching import is_slow, worse
-from edge_agender.messages.inbound import MAX_REVISION
+from edge_agender.messages.inbound import MAX_DESIRED_BYTES, MAX_REVISION
 from tests.fleet.messages import BOOT, PREFIX, arrival, health, status, utc
 
 SOAK_S, OFFLINE_S, MINUTE_S = 600.0, 300.0, 60.0
@@ -215,8 +217,40 @@ def test_a_device_that_falls_silent_ends_it_and_one_that_was_away_already_does_n
     again = fleet.begin(changes=Changes({"window.length_s": 600}))
     fleet.minute()
     fleet.away = {again.canaries[0]}
-    fleet.minutes(8)
+    fleet.now_s += AWAY_S - 2 * MINUTE_S
+    fleet.minute()
+    assert fleet.state(again.revision) == "canary", "a closed weekend is no fault of a configuration"
+    fleet.minutes(2)
     assert fleet.state(again.revision) == "stopped"
+
+
+def test_a_sign_that_is_switched_off_for_the_night_is_waited_for_and_watched_again_in_the_morning(
+    fleet: Fleet,
+) -> None:
+    begun = fleet.begin()
+    fleet.minutes(3)
+    sign = begun.canaries[0]
+    fleet.away = {sign}
+    fleet.minutes(20)
+    assert fleet.state(begun.revision) == "canary"
+    fleet.away, fleet.health[sign] = set(), {"boot_id": "next-morning"}
+    fleet.minutes(9)
+    assert fleet.state(begun.revision) == "canary", "it is watched for the whole time"
+    fleet.minutes(4)
+    assert fleet.state(begun.revision) == "everywhere"
+
+
+def test_a_sign_that_comes_back_in_trouble_ends_it(fleet: Fleet) -> None:
+    begun = fleet.begin()
+    fleet.minutes(3)
+    sign = begun.canaries[0]
+    fleet.away = {sign}
+    fleet.minutes(20)
+    fleet.away, fleet.health[sign] = set(), {"boot_id": "next-morning"}
+    fleet.minutes(2)
+    fleet.health[sign] = {"boot_id": "an-hour-later"}
+    fleet.minutes(2)
+    assert fleet.state(begun.revision) == "stopped"
 
 
 def test_the_rest_is_watched_too_and_one_in_trouble_is_chance_two_are_not(fleet: Fleet) -> None:
@@ -266,10 +300,76 @@ def test_changes_go_on_top_and_a_whole_one_in_place(fleet: Fleet) -> None:
         assert fleet.has["box-00"][1] == expected
 
 
+def test_what_a_device_refused_is_not_what_it_has(fleet: Fleet) -> None:
+    fleet.begin(percent=100)
+    fleet.minutes(13)
+    one = fleet.begin(changes=Changes({"privacy.min_cell": 9}))
+    stubborn = min(set(NAMES) - set(one.canaries))
+    fleet.refuses = {stubborn: ["privacy.min_cell: 9 is not what this one likes"]}
+    fleet.minutes(26)
+    assert fleet.counts(one.revision) == {"well": 19, "refused": 1}
+    fleet.refuses.clear()
+    fleet.begin(Scope(devices=(stubborn,)), Changes({"gating.motion": False}))
+    fleet.minutes(2)
+    assert fleet.has[stubborn][1] == {"window": {"length_s": 300}, "gating": {"motion": False}}
+
+
+def test_a_rollout_that_is_taken_back_while_it_is_sent_leaves_nobody_with_it(fleet: Fleet) -> None:
+    begun = fleet.begin(percent=100)
+    deliver = fleet.send
+    threads: list[Thread] = []
+
+    def send(topic: str, payload: bytes) -> bool:
+        if not threads:
+            words = (fleet.database, begun.revision, "", "ann", "by ann", fleet.now_s)
+            threads.append(Thread(target=take_back, args=words))
+            threads[0].start()
+            threads[0].join(0.3)  # it either waits for our end, or needs no longer than that
+        return deliver(topic, payload)
+
+    fleet.send = send  # type: ignore[method-assign]
+    fleet.minute()
+    threads[0].join()
+    fleet.minutes(3)
+    assert fleet.state(begun.revision) == "stopped"
+    assert fleet.with_length() == set()
+    assert [revision for _, revision, _ in fleet.sent] == sorted(revision for _, revision, _ in fleet.sent)
+
+
+def test_two_collectors_send_a_rollout_once(fleet: Fleet) -> None:
+    if isinstance(fleet.database, SqliteDatabase):
+        pytest.skip("one process collects into SQLite")
+    fleet.begin(percent=100)
+    deliver = fleet.send
+
+    def send(topic: str, payload: bytes) -> bool:
+        words = (fleet.database, PREFIX, deliver, OFFLINE_S, fleet.now_s)
+        other = Thread(target=carry, args=words)
+        other.start()
+        other.join()
+        return deliver(topic, payload)
+
+    fleet.send = send  # type: ignore[method-assign]
+    fleet.minutes(2)
+    assert len(fleet.sent) == len(NAMES)
+
+
 def test_what_no_device_would_take_is_not_begun(fleet: Fleet) -> None:
-    for options in ({"source.opencv.uri": "rtsp://evil/"}, {"mqtt.host": "evil"}, {"window.length_s": 7}, {"x.y": 1}):
+    for options in (
+        {"source.opencv.uri": "rtsp://evil/"},
+        {"mqtt.host": "evil"},
+        {"window.length_s": 7},
+        {"x.y": 1},
+        {"privacy": 5, "privacy.level": "frame"},
+    ):
         with pytest.raises(ConfigError):
             fleet.begin(changes=Changes(options))
+    with pytest.raises(ConfigError, match="unknown option"):
+        fleet.begin(changes=Changes(unset=("window.lenght_s",)))
+    with pytest.raises(UsageError, match="nothing to change"):
+        fleet.begin(changes=Changes())
+    with pytest.raises(UsageError, match=f"at most {MAX_DESIRED_BYTES} are read"):
+        fleet.begin(changes=Changes({"schedule.hours": ["mon-fri 08:00-20:00"] * 400}))
     for percent in (0, 101, float("nan")):
         with pytest.raises(UsageError):
             fleet.begin(percent=percent)

@@ -105,13 +105,13 @@ def _changes(options: Namespace) -> Changes:
 
 
 def _status(options: Namespace) -> int:
-    from edge_agender.fleet import rollouts
+    from edge_agender.fleet import progress
 
     with opened(options) as (_, database):
         if options.revision is None:
-            found = rollouts.rollouts(database, options.tenant)
+            found = progress.rollouts(database, options.tenant)
         else:
-            found = rollouts.of_devices(database, options.revision, options.tenant)
+            found = progress.of_devices(database, options.revision, options.tenant)
     if options.json:
         for one in found:
             print(json.dumps(one, ensure_ascii=False))
@@ -141,7 +141,8 @@ def _rollout_line(one: dict[str, Any]) -> str:
 def _device_line(one: dict[str, Any]) -> str:
     canary = " canary" if one["canary"] else ""
     reason = f": {one['reason']}" if one["reason"] else ""
-    return f"{one['device']}{canary}  {one['state']}{reason}"
+    away = "" if one["link"] == "online" else " (away)"
+    return f"{one['device']}{canary}  {one['state']}{away}{reason}"
 
 
 def _rollback(options: Namespace) -> int:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from edge_agender.errors import ConfigError, UsageError
-from edge_agender.fleet import overview, query, rollouts
+from edge_agender.fleet import overview, progress, query, rollouts
 from edge_agender.fleet.accounts import log_in, log_out
 from edge_agender.fleet.export import CSV_TYPE, PARQUET_TYPE, as_csv, as_parquet
 from edge_agender.fleet.page.context import COOKIE, Asking, Here, Operating
@@ -21,6 +21,8 @@ routes = APIRouter(prefix="/api")
 Format = Literal["json", "csv", "parquet"]
 Text = Annotated[str | None, Query(max_length=200)]
 Revision = Annotated[int, Path(ge=1, lt=2**53)]
+Option = bool | int | float | Annotated[str, Field(max_length=200)]
+Options = dict[str, Option | list[Option] | None]
 Day = Annotated[date | None, Query(description="A day of the fleet's time zone, 2026-01-31; default: yesterday.")]
 
 
@@ -32,9 +34,7 @@ class Login(BaseModel):
 class NewRollout(BaseModel):
     """What to change, of whom, and how carefully."""
 
-    options: Annotated[
-        dict[str, Any], Field(max_length=200, description="By dotted name: {'window.length_s': 300}.")
-    ] = {}
+    options: Annotated[Options, Field(max_length=200, description="By dotted name: {'window.length_s': 300}.")] = {}
     unset: Annotated[list[str], Field(max_length=200, description="Left to the device's own file again.")] = []
     whole: Annotated[bool, Field(description="All other options are left to the device too.")] = False
     site: Annotated[str, Field(max_length=200)] | None = None
@@ -146,12 +146,12 @@ def gaps(account: Operating, here: Here) -> list[dict[str, Any]]:
 
 @routes.get("/rollouts", summary="Configuration from afar: the latest rollouts, and how many devices took each over")
 def list_rollouts(account: Operating, here: Here) -> list[dict[str, Any]]:
-    return rollouts.rollouts(here.database, account.tenant)
+    return progress.rollouts(here.database, account.tenant)
 
 
 @routes.get("/rollouts/{revision}", summary="What became of each device of a rollout")
 def rollout(revision: Revision, account: Operating, here: Here) -> list[dict[str, Any]]:
-    return rollouts.of_devices(here.database, revision, account.tenant)
+    return progress.of_devices(here.database, revision, account.tenant)
 
 
 @routes.post("/rollouts", summary="Begin a rollout over devices of the account's tenant")

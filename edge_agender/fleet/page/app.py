@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from edge_agender import __version__
@@ -41,7 +42,8 @@ def make_app(context: Context) -> FastAPI:
     app.state.context = context
     app.include_router(routes)
     app.middleware("http")(_with_headers)
-    app.add_exception_handler(StoreBusyError, _busy)
+    app.exception_handler(StoreBusyError)(_busy)
+    app.exception_handler(RequestValidationError)(_refused)
     for name in _FILES:
         _add_file(app, name)
     app.get("/healthz", include_in_schema=False)(_healthz)
@@ -68,6 +70,12 @@ async def _with_headers(request: Request, call_next: Callable[[Request], Awaitab
 
 async def _busy(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "5"})
+
+
+async def _refused(_request: Request, error: RequestValidationError) -> JSONResponse:
+    """What was sent is not sent back: it may be a password, or a number that JSON does not have."""
+    detail = [{name: one[name] for name in ("type", "loc", "msg")} for one in error.errors()]
+    return JSONResponse({"detail": detail}, 422)
 
 
 def _healthz(here: Here) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agender.common.files import alone
-from edge_agender.errors import ConfigError
+from edge_agender.errors import ConfigError, first_line
 from edge_agender.fleet.store.base import Database, StoreBusyError
 from edge_agender.fleet.store.sqlite import SqliteDatabase, later
 
@@ -63,7 +63,7 @@ def _bring_up_to_date(database: Database, url: str, alone: Callable[[], Abstract
         except Exception as error:
             database.close()
             kind = StoreBusyError if _may_work_later(error) else ConfigError
-            raise kind(f"store: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise kind(f"store: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _applied(database: Database) -> set[str]:

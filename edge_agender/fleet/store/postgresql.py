@@ -16,6 +16,7 @@ from typing import Any, LiteralString, cast
 import psycopg
 from psycopg import sql as parts
 
+from edge_agender.errors import first_line
 from edge_agender.fleet.store.base import Key, Params, StoreBusyError
 
 DAY_S = 86400
@@ -205,7 +206,7 @@ class PostgresqlDatabase:
                 yield PostgresqlTransaction(connection, days)
             self._local.days = days
         except (psycopg.OperationalError, psycopg.errors.SerializationFailure, psycopg.InterfaceError) as error:
-            raise StoreBusyError(f"PostgreSQL: {str(error).splitlines()[0]}") from error
+            raise StoreBusyError(f"PostgreSQL: {first_line(error)}") from error
 
     def size_bytes(self) -> int:
         with self.reading() as transaction:
