@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import socket
-import sqlite3
 import tempfile
 import time
 import urllib.request
@@ -24,7 +23,7 @@ from edge_agender.fleet.mosquitto import COLLECTOR, OwnBroker
 from edge_agender.fleet.settings import OwnBrokerConfig
 from proofs.fleet.kills import wait_until_healed
 from proofs.fleet.people import PLACES
-from proofs.fleet.rig import Rig, count, free_port, sent_by
+from proofs.fleet.rig import Rig, count, free_port
 
 EVERY_S = 0.1
 CONNECTED_S = 120.0
@@ -116,13 +115,10 @@ def listens(port: int) -> bool:
 
 def missing(rig: Rig) -> int:
     """How many of the messages that the devices have sent by now do not come: the same number again and again."""
-    assert rig.devices is not None
-    put, found = sent_by(rig.devices).put, [-1]
+    put, found = rig.sent(), [-1]
     while len(found) < CALM or len(set(found[-CALM:])) > 1:
         time.sleep(CALM_S)
-        with sqlite3.connect(rig.store, timeout=30) as database:
-            stored = set(database.execute("SELECT device, kind, boot_id, sequence FROM message"))
-        found.append(len(put - stored))
+        found.append(len(put - rig.stored()))
     return found[-1]
 
 

@@ -134,11 +134,15 @@ class Faults:
 
 
 def wait_until_healed(rig: Rig) -> None:
-    """Until nothing is missing three times in a row: devices say their last numbers every five seconds."""
-    until_s, calm = time.monotonic() + HEAL_S, 0
+    """Until all that the devices had sent at the look before is stored, three times in a row.
+
+    A gap is known once something later comes: while a device waits to connect again, nothing is missing yet.
+    """
+    until_s, calm, sent = time.monotonic() + HEAL_S, 0, rig.sent()
     while calm < 3 and time.monotonic() < until_s:
         time.sleep(5)
-        calm = calm + 1 if rig.progress().endswith("missing now 0") else 0
+        calm = calm + 1 if sent <= rig.stored() else 0
+        sent = rig.sent()
 
 
 def judge(rig: Rig, faults: Faults, poison: Poison, small: bool) -> int:

@@ -40,6 +40,10 @@ def cli(*words: object) -> list[str]:
     return [sys.executable, "-m", "edge_agender", "fleet", *map(str, words)]
 
 
+# Device, kind, boot, sequence.
+MessageId = tuple[str, str, str, int]
+
+
 @dataclass
 class Rig:
     """A context manager: entering starts the collector and waits until it listens."""
@@ -197,19 +201,24 @@ class Rig:
         for box in self._boxes.values():
             box.wait(STOP_S)
 
-    def progress(self) -> str:
+    def sent(self) -> set[MessageId]:
+        """Return what the devices' outboxes have had for certain."""
         assert self.devices is not None
-        sent = sum(1 for path in self.devices.glob("boxes/*/journal") for line in path.open() if '"put"' in line)
+        return sent_by(self.devices).put
+
+    def stored(self) -> set[MessageId]:
         with sqlite3.connect(self.store, timeout=30) as database:
-            stored = database.execute("SELECT count(*) FROM message").fetchone()[0]
+            return set(database.execute("SELECT device, kind, boot_id, sequence FROM message"))
+
+    def progress(self) -> str:
+        with sqlite3.connect(self.store, timeout=30) as database:
             gaps = database.execute("SELECT coalesce(sum(last - first + 1), 0) FROM gap").fetchone()[0]
-        return f"sent {sent}, stored {stored}, missing now {gaps}"
+        return f"sent {len(self.sent())}, stored {len(self.stored())}, missing now {gaps}"
 
     def settle(self, timeout_s: float = 60.0) -> None:
         """Wait until the collector has taken in everything and made every hour, or until it does no more."""
         until_s = time.monotonic() + timeout_s
-        assert self.devices is not None
-        wanted = len(sent_by(self.devices).put)
+        wanted = len(self.sent())
         while time.monotonic() < until_s:
             with sqlite3.connect(self.store, timeout=30) as database:
                 stored = database.execute("SELECT count(*) FROM message").fetchone()[0]
@@ -221,10 +230,10 @@ class Rig:
 
 @dataclass
 class Sent:
-    """By (device, kind, boot, sequence): what the outbox had for certain, and the viewers and start of all."""
+    """What the outbox had for certain, and the viewers and start of all."""
 
-    put: set[tuple[str, str, str, int]] = field(default_factory=set)
-    about: dict[tuple[str, str, str, int], tuple[int, int]] = field(default_factory=dict)
+    put: set[MessageId] = field(default_factory=set)
+    about: dict[MessageId, tuple[int, int]] = field(default_factory=dict)
 
 
 def sent_by(folder: Path) -> Sent:
