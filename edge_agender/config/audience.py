@@ -31,9 +31,9 @@ class ViewerConfig(Section):
 class LookingConfig(Section):
     """When a face looks at the sign: by where the head points, or without landmarks by how frontal it is (0..1)."""
 
-    max_yaw_deg: Annotated[float, Field(gt=0, le=90)] = 30.0
+    max_yaw_deg: Annotated[float, Field(gt=0, le=90)] = 32.0
     max_pitch_deg: Annotated[float, Field(gt=0, le=90)] = 35.0
-    hysteresis_deg: NotNegative = 3.0
+    hysteresis_deg: NotNegative = 2.0
     starts_at: Fraction = 0.42
     ends_at: Fraction = 0.38
     smooth_s: NotNegative = 0.1

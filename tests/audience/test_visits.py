@@ -108,8 +108,8 @@ class TestGaze:
             assert self.run([away] * 10) == (0, 0)
 
     def test_hysteresis_makes_one_look_of_noise_at_the_limit(self) -> None:
-        assert self.run([turned(each) for each in (26, 29, 32, 28, 31, 34)]) == (pytest.approx(0.6), 1)
-        assert self.run([turned(each) for each in (29, 28, 29)]) == (0, 0)
+        assert self.run([turned(each) for each in (29, 32, 33, 31, 33, 35)]) == (pytest.approx(0.6), 1)
+        assert self.run([turned(each) for each in (32, 31, 32)]) == (0, 0)
 
     def test_each_return_is_a_glance(self) -> None:
         assert self.run([turned(each) for each in (0, 0, 60, 60, 0, 60)])[1] == 2

@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--yunet", type=Path, help="yunet_n.onnx, to compare")
     parser.add_argument("--video", type=Path, help="a film without faces")
     parser.add_argument("--threshold", type=float, default=0.6)
-    parser.add_argument("--max-yaw", type=float, default=33.0, help="degrees up to which a face looks this way")
+    parser.add_argument("--max-yaw", type=float, default=32.0, help="degrees up to which a face looks this way")
     args = parser.parse_args()
     judged = {"ours": tflite_predictor(args.model)}
     if args.yunet:
