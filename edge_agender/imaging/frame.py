@@ -71,7 +71,7 @@ class Frame:
     @property
     def scale(self) -> float:
         """Full-picture pixels per small-picture pixel."""
-        return self.size_px[0] / self.small.shape[1]
+        return float(self.size_px[0] / self.small.shape[1])
 
     def altered(
         self,

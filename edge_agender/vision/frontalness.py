@@ -69,7 +69,7 @@ def frontalness(lumas: Picture) -> list[float]:
     again = middle.copy()
     products = middle.transpose(0, 2, 1) @ again
     pairs = products.reshape(len(lumas), -1).take(_PAIRS, axis=1)
-    sums = np.add.reduce(pairs, axis=3)
+    sums = pairs.sum(axis=3)
     for between in (even, again, products, pairs):
         between.fill(0)
     return [_most_alike(*face) for face in sums.tolist()]

@@ -95,10 +95,10 @@ class MediaReader:
         protocols = _FILE_PROTOCOLS if timeout_s is None else _STREAM_PROTOCOLS
         # The sizes that decoders are asked for while the stream is looked at are bounded too.
         common = {"protocol_whitelist": protocols, "max_pixels": str(MAX_PIXELS), "threads": "1"}
+        # Before 19, PyAV refused files with metadata that is not UTF-8 unless told otherwise; since then it takes all.
+        lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
         try:
-            self._container = av.open(
-                address, options=common | (options or {}), timeout=timeout_s, metadata_errors="replace"
-            )
+            self._container = av.open(address, options=common | (options or {}), timeout=timeout_s, **lenient)
         except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
             raise MediaError(_reason(error, timeout_s)) from None
         try:
