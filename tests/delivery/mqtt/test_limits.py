@@ -124,7 +124,7 @@ class TestSeveralBrokers:
 
         with Puppet(answer) as puppet, running(Broker(tmp_path / "broker")) as broker, Ear(broker.port) as ear:
             hosts = (f"127.0.0.1:{puppet.port}", f"127.0.0.1:{broker.port}")
-            with Link(settings(1, host="localhost", hosts=hosts, ack_timeout_s=1), tmp_path / "state") as link:
+            with Link(settings(1, host="localhost", hosts=hosts, ack_timeout_s=4), tmp_path / "state") as link:
                 link.outbox.put(window(1))
                 wait_until(lambda: sequences(ear) == [1])
                 wait_until(lambda: link.outbox.state().durable == 0)
@@ -140,7 +140,7 @@ class TestSeveralBrokers:
             for number in range(5):
                 link.outbox.put(window(number))
             wait_until(lambda: "the broker refuses p/d/closed" in str(link.outbox.state().alarm))
-            assert link.outbox.state().durable == 1
+            wait_until(lambda: link.outbox.state().durable == 1)
 
 
 class TestTwoDevicesOfOneName:
