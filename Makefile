@@ -10,7 +10,7 @@ MINUTES ?= 10
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-again test-all test-virtual-camera test-systemd test-documented test-arm64 test-deb deb sbom audit \
+.PHONY: help demo test test-again test-all test-virtual-camera test-systemd test-documented test-arm64 test-newcomer test-deb deb sbom audit \
   fleet test-fleet prove-no-images soak fuzz bench-peers train train-estimator train-shipped-estimator lint format clean docs screenshots
 
 help: ## this list
@@ -73,6 +73,9 @@ test-deb: $(VENV)/.run ## install, upgrade, remove, purge under bookworm's and t
 
 test-arm64: $(VENV)/.run ## the wheel in arm64 userlands of bookworm and trixie, emulated (root)
 	PYTHON=$(abspath $(BIN)/python) tests/arm64/run
+
+test-newcomer: ## the README followed on a bare Debian: demo, own video, first tests (root; builds a Debian 13 root)
+	tests/newcomer/run
 
 deb: $(VENV)/.run ## the Debian package for Raspberry Pi OS, into dist/
 	PYTHON=$(abspath $(BIN)/python) packaging/make-deb dist arm64

@@ -94,6 +94,7 @@ TARGETS = {
     "test-documented": (".ci/run", "make test-documented"),
     "test-deb": ("Makefile", "tests/real_systemd/trixie-root"),
     "test-arm64": ("tests/arm64/run", "selftest"),
+    "test-newcomer": ("tests/newcomer/steps", "make demo"),
     "soak": ("proofs/soak.py", "--hours"),
     "deb": ("tests/real_systemd/run", "packaging/make-deb"),
     "sbom": ("tests/packaging/test_packaging.py", '"sbom"'),
