@@ -13,6 +13,8 @@ from edge_agender.errors import ConfigError, UsageError
 from edge_agender.fleet.mosquitto import COLLECTOR, Credentials
 from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database
+from edge_agender.messages.commands import COMMANDS
+from edge_agender.messages.contract import PAYLOADS
 
 # A topic level, a user name, a client identifier and a subject of NATS at once (which takes no dot).
 NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
@@ -69,6 +71,20 @@ def expire(database: Database, config: FleetConfig, now_s: float) -> list[str]:
     for name in names:
         revoke(database, config, name, now_s)
     return names
+
+
+def nats_user(token: Token) -> str:
+    """Return the entry by which a NATS lets a device in (deploy/nats/users.conf): its own topics alone, by name.
+
+    Not by NATS' own protocol, by which it could store messages in the name of another.
+    """
+    own = f"{token.prefix}/{token.name}".replace("/", ".")
+    written = "\n".join(f"    {own}.{kind}" for kind in PAYLOADS)
+    read = "\n".join(f"    {own}.{command.replace('-', '.')}" for command in COMMANDS)
+    return (
+        f'{{\n  user: {token.name}, password: "{token.password}", allowed_connection_types: [MQTT]\n'
+        f'  permissions: {{\n  publish: [\n{written}\n  ]\n  subscribe: [\n{read}\n    "$MQTT.sub.>"\n  ]}}\n}}'
+    )
 
 
 def _token(config: FleetConfig, name: str, password: str) -> Token:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy
 from nats.js.errors import NotFoundError
 from paho.mqtt.client import Client as MqttClient
 from paho.mqtt.enums import CallbackAPIVersion
@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 _Made = TypeVar("_Made")
 
 STREAM, STORED = "$MQTT_msgs", "$MQTT.msgs."
+# Retained messages and sessions.
+BESIDE = ("$MQTT_rmsgs", "$MQTT_sess")
 # Not stored within that time, a message goes to another collector.
 ACK_WAIT_S = 60.0
 ACK_PENDING = 20_000
@@ -169,6 +171,7 @@ class JetStreamSource:
         except NotFoundError:
             # The first MQTT connection makes the stream.
             await asyncio.get_running_loop().run_in_executor(None, self._first_connection)
+        await self._limit()
         kinds = sorted({*KINDS, "status", "enabled", "reported"})
         wanted = ConsumerConfig(
             durable_name=self._config.consumer,
@@ -182,6 +185,25 @@ class JetStreamSource:
         self._subscription = await self._js.pull_subscribe_bind(self._config.consumer, STREAM)
         # Health has no acknowledgement: each message to one of the collectors.
         await self._client.subscribe(f"{self._prefix}.*.health", queue=self._config.consumer, cb=self._heard)
+
+    async def _limit(self) -> None:
+        """Let no device fill the nodes' disks, with messages, retained ones or sessions; those there are stay."""
+        most = int(self._config.queued_mb * 1e6)
+        ours = {"max_msgs_per_subject": self._config.queued_messages, "discard_new_per_subject": True}
+        for name, limits in (
+            (STREAM, {"max_bytes": most, **ours}),
+            *((one, {"max_bytes": most // 10}) for one in BESIDE),
+        ):
+            try:
+                await self._limit_stream(name, {"discard": DiscardPolicy.NEW, **limits})
+            except (NatsError, TimeoutError) as error:
+                _log.warning("NATS: %s has no limit: %s: see nats.queued_mb, and max_file at the nodes", name, error)
+
+    async def _limit_stream(self, name: str, limits: Mapping[str, Any]) -> None:
+        assert self._js is not None
+        config = (await self._js.stream_info(name)).config
+        if any(getattr(config, option) != value for option, value in limits.items()):
+            await self._js.update_stream(config, **limits)
 
     def _first_connection(self) -> None:
         """Connect by MQTT once, at whichever node lets us; what fails is tried again with all the rest."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,14 +76,17 @@ def publish(database: Database, rules: Rules, now_s: float, at_once: int = AT_ON
     return len(waiting)
 
 
-def mark(transaction: Transaction, rules: Rules, device: str, hour_s: int, now_s: int) -> None:
-    """An hour was made: its day is to be published once the hour has settled."""
-    due_s = max(now_s, int(hour_s + HOUR_S + rules.settle_s))
-    transaction.run(
+def mark(transaction: Transaction, rules: Rules, hours: Iterable[tuple[str, int]], now_s: int) -> None:
+    """These hours of devices were made: their days are to be published once they have settled."""
+    due: dict[tuple[str, str], int] = {}
+    for device, hour_s in hours:
+        key, due_s = (device, rules.day_of(hour_s)), max(now_s, int(hour_s + HOUR_S + rules.settle_s))
+        due[key] = min(due.get(key, due_s), due_s)
+    transaction.many(
         "INSERT INTO unpublished (device, day, since_s) VALUES (:device, :day, :due_s)"
         " ON CONFLICT (device, day) DO UPDATE SET since_s = CASE WHEN excluded.since_s < unpublished.since_s"
         " THEN excluded.since_s ELSE unpublished.since_s END",
-        {"device": device, "day": rules.day_of(hour_s), "due_s": due_s},
+        [{"device": device, "day": day, "due_s": due_s} for (device, day), due_s in sorted(due.items())],
     )
 
 

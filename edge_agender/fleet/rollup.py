@@ -31,15 +31,17 @@ FROM audience_window WHERE {_SPAN} HAVING count(*) > 0
 """
 # Time without content, or with contents that the device merged, has no name: it is in the whole.
 _BY_CONTENT = f"""
-SELECT content, count(*), coalesce(sum(shown_s), 0), 0, coalesce(sum(viewers), 0), NULL, coalesce(sum(dwell_s), 0),
-  coalesce(sum(CASE WHEN dwell_s IS NOT NULL THEN viewers END), 0), coalesce(sum(attention_s), 0),
-  coalesce(sum(CASE WHEN attention_s IS NOT NULL THEN viewers END), 0), 0, coalesce(sum(dwell_s), 0),
-  coalesce(sum(CASE WHEN dwell_s IS NOT NULL THEN shown_s END), 0), NULL, NULL
+SELECT content, count(*), coalesce(sum(shown_s), 0), 0, coalesce(sum(viewers), 0), CAST(NULL AS BIGINT),
+  coalesce(sum(dwell_s), 0), coalesce(sum(CASE WHEN dwell_s IS NOT NULL THEN viewers END), 0),
+  coalesce(sum(attention_s), 0), coalesce(sum(CASE WHEN attention_s IS NOT NULL THEN viewers END), 0), 0,
+  coalesce(sum(dwell_s), 0), coalesce(sum(CASE WHEN dwell_s IS NOT NULL THEN shown_s END), 0),
+  CAST(NULL AS BIGINT), CAST(NULL AS DOUBLE PRECISION)
 FROM audience_content WHERE {_SPAN} AND content <> '' GROUP BY content ORDER BY content
 """
-_UPSERT = f"""
-INSERT INTO hour (device, hour_s, content, {", ".join(_VALUES)}, revision, updated_s)
-VALUES (:device, :hour_s, :content, {", ".join(f":{name}" for name in _VALUES)}, 1, :now_s)
+# The sums stay in the database: 10,000 devices mark 167 hours a second.
+_MAKE = f"""
+INSERT INTO hour (content, {", ".join(_VALUES)}, device, hour_s, revision, updated_s)
+SELECT made.*, :device, :hour_s, 1, :now_s FROM ({{sums}}) AS made WHERE true
 ON CONFLICT (device, hour_s, content) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)},
   revision = hour.revision + 1, updated_s = excluded.updated_s
 """
@@ -55,13 +57,11 @@ def roll_up(database: Database, rules: Rules, now_s: float, at_once: int = AT_ON
         )
         # The mark goes first: whoever is storing something for this hour holds it (keeping.py), so that what is read
         # after that is complete; and in the order in which they take them.
-        for device, hour_s in sorted(marked):
-            transaction.run(
-                "DELETE FROM dirty WHERE device = :device AND hour_s = :hour_s", {"device": device, "hour_s": hour_s}
-            )
-        for device, hour_s in marked:
-            _make(transaction, device, hour_s, int(now_s))
-            mark(transaction, rules, device, hour_s, int(now_s))
+        hours = [{**_span(device, hour_s), "now_s": int(now_s)} for device, hour_s in sorted(marked)]
+        transaction.many("DELETE FROM dirty WHERE device = :device AND hour_s = :hour_s", hours)
+        for sums in (_WHOLE, _BY_CONTENT):
+            transaction.many(_MAKE.format(sums=sums), hours)
+        mark(transaction, rules, marked, int(now_s))
     return len(marked)
 
 
@@ -75,28 +75,12 @@ def roll_up_all(database: Database, rules: Rules, now_s: float) -> int:
 
 def hour_values(transaction: Transaction, device: str, hour_s: int) -> list[tuple[Any, ...]]:
     """Return (content, values ...) of an hour as its windows say, the whole first under the content ''."""
-    span = {"device": device, "hour_s": hour_s, "end_s": hour_s + HOUR_S}
+    span = _span(device, hour_s)
     return transaction.rows(_WHOLE, span) + transaction.rows(_BY_CONTENT, span)
 
 
-def _make(transaction: Transaction, device: str, hour_s: int, now_s: int) -> None:
-    found = hour_values(transaction, device, hour_s)
-    transaction.many(
-        _UPSERT,
-        [
-            {"device": device, "hour_s": hour_s, "now_s": now_s, "content": content, **_named(values)}
-            for content, *values in found
-        ],
-    )
-
-
-def _named(values: Sequence[Any]) -> dict[str, Any]:
-    return {name: _number(value) for name, value in zip(_VALUES, values, strict=True)}
-
-
-def _number(value: Any) -> Any:
-    """PostgreSQL sums whole numbers to a Decimal."""
-    return value if value is None or isinstance(value, int | float) else int(value)
+def _span(device: str, hour_s: int) -> dict[str, Any]:
+    return {"device": device, "hour_s": hour_s, "end_s": hour_s + HOUR_S}
 
 
 def differing_hours(database: Database) -> list[tuple[str, int]]:

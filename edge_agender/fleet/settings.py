@@ -49,6 +49,10 @@ class NatsConfig(Section):
     # Where devices find the nodes' MQTT listeners (fleet enrol).
     mqtt_addresses: Annotated[tuple[str, ...], Field(min_length=1)] = ("127.0.0.1:1883",)
     consumer: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "edge-agender-fleet"
+    # What waits for the collectors at most: megabytes on each node, messages of one kind from one device. What comes
+    # then is not acknowledged: the devices keep it.
+    queued_mb: Annotated[float, Field(gt=0, le=1e7)] = 10_000.0
+    queued_messages: Annotated[int, Field(ge=1)] = 100_000
 
 
 class PageConfig(Section):

@@ -132,6 +132,7 @@ def through_jetstream(folder: Path, cluster: Nats) -> list[str]:
         f"nats.mqtt_addresses={json.dumps(cluster.mqtt)}",
         f"nats.user={USER}",
         f"nats.password_file={folder / 'password'}",
+        "nats.queued_mb=500",
     ]
 
 

@@ -56,10 +56,10 @@ class Node:
 
 
 class Nats:
-    """A context manager: three nodes run in between, each with its own store."""
+    """A context manager: three nodes run in between, each with its own store. `users`: as in deploy/nats/users.conf."""
 
-    def __init__(self, folder: Path, count: int = 3) -> None:
-        self._program = nats_program()
+    def __init__(self, folder: Path, count: int = 3, users: str = "") -> None:
+        self._program, self._users = nats_program(), users
         self.nodes = [Node(number, folder / f"nats-{number}") for number in range(count)]
 
     def __enter__(self) -> Nats:
@@ -83,7 +83,7 @@ class Nats:
             f'jetstream {{ store_dir: "{node.folder}", sync_interval: "1s", max_mem: 64M, max_file: 2G }}\n'
             + (f"cluster {{ {cluster} }}\n" if len(self.nodes) > 1 else "")
             + f"mqtt {{ listen: 127.0.0.1:{node.mqtt_port}, stream_replicas: {len(self.nodes)} }}\n"
-            f"authorization {{ user: {USER}, password: {PASSWORD} }}\n"
+            + (self._users or f"authorization {{ user: {USER}, password: {PASSWORD} }}\n")
         )
 
     def start(self, node: Node) -> None:

@@ -15,6 +15,7 @@ from edge_agender.commands.fleet.configuring import run_config
 from edge_agender.commands.fleet.target import load, opened
 from edge_agender.errors import UsageError
 from edge_agender.fleet.enrolment import enrol as enrol_device
+from edge_agender.fleet.enrolment import nats_user
 from edge_agender.fleet.enrolment import revoke as revoke_device
 
 
@@ -51,7 +52,9 @@ def enrol(options: argparse.Namespace) -> int:
         options.out.write_text(text + "\n")
         text = str(options.out)
     print(f"On {options.name}:\n\n  sudo edge-agender setup --yes --enrol {text}\n")
-    if config.broker != "own":
+    if config.broker == "nats":
+        print(f"Enter this user at your nodes (deploy/nats/users.conf):\n{nats_user(token)}")
+    elif config.broker != "own":
         print("Enter this user at your broker, with the right to write below its own name:")
         print(f"  user {token.name}  password {token.password}")
     return 0
