@@ -41,6 +41,25 @@ def test_one_that_hangs_is_left_out_for_a_while() -> None:
     assert tried.turn == 0
 
 
+def test_one_that_hung_is_tried_again_once_the_others_were_three_times_in_vain() -> None:
+    """It was started again, and the others are gone: a minute without a broker would be the rotation's own doing."""
+    clock = Clock()
+    tried = rotation(3, clock)
+    tried.next_s(hangs=True)
+    turns = []
+    for _ in range(7):
+        turns.append(tried.turn)
+        tried.next_s()
+    assert turns == [1, 2, 1, 2, 1, 2, 0]
+    pair = rotation(2, clock)
+    pair.next_s(hangs=True)
+    turns = []
+    for hangs in (False, False, False, True, False, False, False):
+        turns.append(pair.turn)
+        pair.next_s(hangs=hangs)
+    assert turns == [1, 1, 1, 0, 1, 1, 1]
+
+
 def test_where_all_hang_each_is_tried_and_waits_grow() -> None:
     tried = rotation(2, Clock())
     assert [(tried.next_s(hangs=True), tried.turn) for _ in range(5)] == [
