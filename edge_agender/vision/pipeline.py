@@ -136,6 +136,7 @@ class Pipeline:
     def _follow_size(self, size_px: tuple[int, int]) -> None:
         """A stream that changes its size shows the same people."""
         before, self._size_px = self._size_px, size_px
+        self._tracker.show(size_px)
         if before is not None and before != size_px:
             self._tracker.rescale(size_px[0] / before[0], size_px[1] / before[1])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_agender.vision.tracking.tracker import Tracker
-from tests.support.simulator import Look, Scene, Simulation
+from tests.support.simulator import HEIGHT_PX, WIDTH_PX, Look, Scene, Simulation
 
 # Of the simulated crops.
 QUALITY = 0.8
@@ -93,6 +93,7 @@ def update_of(tracker: Tracker) -> Update:
 
 def observe(tracker: Tracker, look: Look) -> None:
     """Let the tracker see a simulated frame as the pipeline does."""
+    tracker.show((WIDTH_PX, HEIGHT_PX))
     tracker.update(look.detections, look.now_s)
     estimates = {id(each.box): estimate for each, estimate in zip(look.detections, look.estimates, strict=True)}
     for track in tracker.visible:

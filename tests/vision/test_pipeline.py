@@ -164,3 +164,9 @@ def test_after_another_source_an_earlier_clock_is_searched_and_followed() -> Non
         seen = pipe.process(frame(number))
     assert detector.calls > before
     assert [face.last_seen_s for face in seen.faces] == [seen.captured_s]
+
+
+def test_the_tracker_learns_where_pictures_end() -> None:
+    work = pipeline(ScriptedDetector([FACE]), ScriptedEstimator(Estimate(30.0, 6.0, 0.9)), spare=False)
+    work.process(frame(0))
+    assert work._tracker._memory.exits.picture_px == (640, 480)

@@ -22,10 +22,15 @@ SIZE_SD, SIZE_DRIFT_SD = 0.15, 0.06
 RETURNS = 0.5
 # Newcomers a square face size and unit of log size, as in the tracker.
 NEW_DENSITY = 0.04
-# Two estimates of one person differ by less than those of two persons: years and log-odds.
-SAME_YEARS_SD, OTHER_YEARS_SD = 6.0, 21.0
-SAME_ODDS_SD, OTHER_ODDS_SD = 1.6, 3.6
+# Two estimates of one person differ by less than those of two persons, years and log-odds, the less the more crops they
+# are of, up to so many: crops of one track vary by half of what the network says (benchmarks/spread.py).
+SAME_YEARS_SD, CROP_YEARS_SD, OTHER_YEARS_SD = 3.0, 3.2, 21.0
+SAME_ODDS_SD, CROP_ODDS_SD, OTHER_ODDS_SD = 0.8, 1.1, 3.6
+MOST_CROPS = 5
 MAX_ODDS = 4.0
+
+# An estimate, and of how many crops.
+Looks = tuple[Estimate | None, int]
 
 
 class Place(NamedTuple):
@@ -53,12 +58,16 @@ def same_person(lost: Place, found: Place, gone_s: float) -> float:
     return math.log(max(likely, 1e-30) / NEW_DENSITY)
 
 
-def same_looks(first: Estimate | None, second: Estimate | None) -> float:
+def same_looks(first: Looks, second: Looks) -> float:
     """Return the log likelihood ratio of two estimates: one person, or two of an audience; 0 where one is missing."""
-    if first is None or second is None:
+    (one, crops), (other, more) = first, second
+    if one is None or other is None:
         return 0.0
-    years = _ratio(first.years - second.years, SAME_YEARS_SD, OTHER_YEARS_SD)
-    return years + _ratio(_odds(first.p_female) - _odds(second.p_female), SAME_ODDS_SD, OTHER_ODDS_SD)
+    noise = 1 / min(crops, MOST_CROPS) + 1 / min(more, MOST_CROPS)
+    same_years = math.sqrt(SAME_YEARS_SD**2 + CROP_YEARS_SD**2 * noise)
+    same_odds = math.sqrt(SAME_ODDS_SD**2 + CROP_ODDS_SD**2 * noise)
+    years = _ratio(one.years - other.years, same_years, OTHER_YEARS_SD)
+    return years + _ratio(_odds(one.p_female) - _odds(other.p_female), same_odds, OTHER_ODDS_SD)
 
 
 def _ratio(difference: float, same_sd: float, other_sd: float) -> float:

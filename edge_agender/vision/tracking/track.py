@@ -10,7 +10,7 @@ from edge_agender.vision.faces import Detection, Estimate, Face
 from edge_agender.vision.head_pose import HeadPose, head_pose
 from edge_agender.vision.tracking.evidence import Evidence
 from edge_agender.vision.tracking.kalman import ConstantRate
-from edge_agender.vision.tracking.reassociation import Place
+from edge_agender.vision.tracking.reassociation import Looks, Place
 
 # In parts of the face's size, so that near and far faces behave alike.
 CENTRE_SD = 0.08
@@ -39,15 +39,16 @@ class Track:
 
     Changed by Tracker only, save through add_estimate and `frontal`. `found` and `landmarks` are the latest
     detection's own: crop there; `box` is smoother. `decided`: known to be somebody new, or somebody remembered.
-    `lost_s`: when it was let go, infinite before. `last_place`: where it was last seen. `before`: what was known of it
-    before a doubt, while there is one; `rest`: what was seen since, once that is split off. `claims`: by track, the log
-    likelihood ratio of what begins a doubt or a newcomer. `settled_s`: when looks last told who it is.
+    `lost_s`: when it was let go, infinite before. `first_place`, `last_place`: where it was first and last seen.
+    `before`: what was known of it before a doubt, while there is one; `rest`: what was seen since, once that is split
+    off. `claims`: by track, the log likelihood ratio of what begins a doubt or a newcomer. `settled_s`: when looks last
+    told who it is.
     """
 
     __slots__ = (
         "_aspect", "_evidence", "_log_size", "_x", "_y", "before", "best_score", "claims", "decided", "doubt_s",
-        "first_seen_s", "found", "frontal", "hits", "id", "landmarks", "last_place", "last_seen_s", "lost_s", "misses",
-        "pose", "rest", "score", "settled_s", "unseen_s",
+        "first_place", "first_seen_s", "found", "frontal", "hits", "id", "landmarks", "last_place", "last_seen_s",
+        "lost_s", "misses", "pose", "rest", "score", "settled_s", "unseen_s",
     )  # fmt: skip
 
     def __init__(self, track_id: int, detection: Detection, now_s: float) -> None:
@@ -68,7 +69,7 @@ class Track:
         self.frontal: float | None = None
         self.pose = _pose(detection)
         self.decided, self.lost_s = False, math.inf
-        self.last_place = self.place
+        self.last_place = self.first_place = self.place
         self.before: Track | None = None
         self.claims: dict[int, float] = {}
         self.settled_s, self.rest = -math.inf, False
@@ -94,8 +95,13 @@ class Track:
     @property
     def estimate(self) -> Estimate | None:
         """The running estimate; while in doubt, that of before."""
+        return self.looks[0]
+
+    @property
+    def looks(self) -> Looks:
+        """The running estimate, and how many crops it is of; while in doubt, those of before."""
         known = self._evidence if self.before is None else self.before._evidence
-        return known.estimate
+        return known.estimate, known.count
 
     def needs_estimate(self, quality: float) -> bool:
         """True where an estimate of the crop just seen, of the given quality (0..1), would lower the uncertainty."""
@@ -128,8 +134,9 @@ class Track:
         """The picture moved: what is known of the place moves with it."""
         self._x.value += dx_px
         self._y.value += dy_px
-        place = self.last_place
-        self.last_place = place._replace(x=place.x + dx_px, y=place.y + dy_px)
+        self.last_place, self.first_place = (
+            place._replace(x=place.x + dx_px, y=place.y + dy_px) for place in (self.last_place, self.first_place)
+        )
         if self.before is not None:
             self.before.move(dx_px, dy_px)
 
@@ -142,8 +149,10 @@ class Track:
         self._aspect += math.log(across / down)
         box = self.found
         self.found, self.landmarks = Box(box.x1 * across, box.y1 * down, box.x2 * across, box.y2 * down), None
-        x, y, log_size, rate_x, rate_y = self.last_place
-        self.last_place = Place(x * across, y * down, log_size + larger, rate_x * across, rate_y * down)
+        self.last_place, self.first_place = (
+            Place(x * across, y * down, log_size + larger, rate_x * across, rate_y * down)
+            for x, y, log_size, rate_x, rate_y in (self.last_place, self.first_place)
+        )
         if self.before is not None:
             self.before.rescale(across, down)
 
@@ -167,6 +176,7 @@ class Track:
         self.before, self.claims, self.doubt_s = copy(self), claims, now_s
         self._x, self._y, self._log_size = copy(self._x), copy(self._y), copy(self._log_size)
         self._evidence, self.hits = Evidence(), 0
+        self.first_place = self.place
 
     def settle(self, now_s: float) -> None:
         """No longer in doubt: what was seen since is of this one."""

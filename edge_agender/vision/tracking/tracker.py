@@ -75,6 +75,10 @@ class Tracker:
         self._pictures.reset()
         self._shake = Shake()
 
+    def show(self, size_px: tuple[int, int]) -> None:
+        """Pictures have this width and height from now on: who is lost at their edge has left."""
+        self._memory.exits.picture_px = size_px
+
     def move(self, dx_px: float, dy_px: float) -> None:
         """The camera moved, and with it the whole picture, by so many pixels since the last search."""
         for track in (*self._tracks, *self._memory.tracks):
@@ -91,7 +95,7 @@ class Tracker:
     def take_over(self, before: Tracker) -> None:
         """Go on with the tracks of another configuration, under the same numbers."""
         self._tracks, self._next_id = before._tracks, before._next_id
-        self._memory.tracks = before._memory.tracks
+        self._memory.take_over(before._memory)
         self._pictures.take_over(before._pictures)
         self._predicted_s, self._searched_s = before._predicted_s, before._searched_s
 

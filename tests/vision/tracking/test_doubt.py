@@ -8,6 +8,7 @@ import pytest
 from edge_agender.config.audience import TrackingConfig
 from edge_agender.imaging.geometry import Box
 from edge_agender.vision.faces import Detection, Estimate
+from edge_agender.vision.tracking.reassociation import same_looks
 from edge_agender.vision.tracking.tracker import Tracker
 
 SIZE = 40.0
@@ -95,3 +96,10 @@ def test_a_trembling_camera_makes_nobody_new(people: int) -> None:
         dx, dy = random.normal(0, 10, 2) if step >= 20 else (0.0, 0.0)
         tracker.update([Detection(_box(100 + 150 * i + dx, 100 + dy), 0.9) for i in range(people)], step / 10)
     assert [track.id for track in tracker.tracks] == list(range(1, people + 1))
+
+
+def test_two_estimates_of_many_crops_tell_more_than_those_of_one() -> None:
+    here, older = Estimate(30.0, 6.0, 0.9), Estimate(42.0, 6.0, 0.9)
+    assert same_looks((here, 1), (older, 1)) > 2 + same_looks((here, 9), (older, 9))
+    assert same_looks((here, 1), (here, 1)) < same_looks((here, 9), (here, 9))
+    assert same_looks((here, 9), (None, 0)) == 0

@@ -165,10 +165,10 @@ def test_simulated_people_are_counted_within_3_percent_and_half_a_second() -> No
     ("fps", "mean_s", "median_s"), [(5, 0.8, 0.5), (10, 0.65, 0.2), (15, 0.65, 0.2), (30, 0.65, 0.2)]
 )
 def test_the_goals_hold_over_many_seeds(fps: int, mean_s: float, median_s: float) -> None:
-    """The mean is of a few: 7 % of people are joined to somebody alike who left the same way within rejoin_s before.
+    """The mean is of a few: who is joined to somebody alike that left the same way within rejoin_s is wrong by seconds.
 
-    They are wrong by 7 s and make 0.4 to 0.5 s of it; the other 93 % by 0.08 s at 30 frames a second and 0.36 s at 5,
-    where a face that comes or goes is between two frames for longer.
+    Everybody else is by 0.08 s at 30 frames a second and 0.36 s at 5, where a face that comes or goes is between two
+    frames for longer.
     """
     scores = [score(Scene(arrivals=0.15, fps=fps, seed=seed), update_of(Tracker(CONFIG))) for seed in range(11, 11 + 6)]
     people = sum(s.people for s in scores)
