@@ -41,7 +41,7 @@ test-fleet: $(VENV)/.dev ## the fleet under kills: Mosquitto, three NATS nodes, 
 	PYTHON=$(abspath $(BIN)/python) tests/fleet/run $(if $(SHORT),short)
 
 test: lint ## style, types and the quick tests, WORKERS= at a time: under three minutes
-	$(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-again: $(VENV)/.dev ## the quick tests that failed last, one after another
 	$(BIN)/python -m pytest -m 'not slow' --last-failed --last-failed-no-failures none

@@ -41,6 +41,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What waits for processes longest comes first, so that no worker is left alone with it in the end (--dist loadfile).
+LONGEST = ("fleet/", "daemon/", "audience/", "test_", "config/test_secrets")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        return next((number for number, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture
 def videos() -> Path:
     """The sample videos beside the checkout; a clone of its own does not have them."""
