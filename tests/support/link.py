@@ -77,8 +77,11 @@ class NarrowBroker(OneAtATime):
     """Speaks as much MQTT 5 as it takes to do what Mosquitto does not: count what is left unacknowledged, and hang up
     on a topic without a word."""
 
-    def __init__(self, receive_maximum: int = 20, hang_up_on: bytes = b"\0") -> None:
+    def __init__(self, receive_maximum: int = 20, hang_up_on: bytes = b"\0", refusals: int | None = None) -> None:
+        """`refusals`: so many subscriptions are refused, and the next is granted; None: none is answered."""
         super().__init__()
+        self._refusals = refusals
+        self.subscriptions: list[bool] = []
         self._properties = b"\x21" + receive_maximum.to_bytes(2, "big")
         self._hang_up_on = hang_up_on
         self.most_in_flight = 0
@@ -96,6 +99,10 @@ class NarrowBroker(OneAtATime):
             if kind >> 4 == 1:
                 answer = b"\0\0" + bytes([len(self._properties)]) + self._properties
                 connection.sendall(b"\x20" + bytes([len(answer)]) + answer)
+            elif kind >> 4 == 8 and self._refusals is not None:
+                self.subscriptions.append(len(self.subscriptions) >= self._refusals)
+                code = b"\x01" if self.subscriptions[-1] else b"\x80"
+                connection.sendall(b"\x90\x04" + body[:2] + b"\0" + code)
             elif kind >> 4 == 3 and kind & 6:
                 end = 2 + int.from_bytes(body[:2], "big")
                 if body[2:end] == self._hang_up_on:

@@ -28,6 +28,9 @@ CONNACK_S = 10.0
 # A connection that ends sooner proves nothing: two devices of one name throw each other out as soon as they are in.
 STABLE_S = 10.0
 KEEP_ALIVE_TIMEOUT = 141
+# A node of a cluster without a leader refuses subscriptions for some seconds, and does not say when that is over: after
+# one hung, 59 of 295 connections to the others would have heard no command from then on.
+SUBSCRIBE_AGAIN_S = 30.0
 
 
 class LimitsLearnedError(BrokerError):
@@ -53,6 +56,9 @@ class Session:
         self._client = broker.new_client(config, name)
         self._end: EdgeAgenderError | None = None
         self._accepted = False
+        self._asked: dict[int, Subscription] = {}
+        self._refused: list[Subscription] = []
+        self._ask_again_s = float("inf")
         self._set_callbacks()
 
     def _set_callbacks(self) -> None:
@@ -106,6 +112,9 @@ class Session:
                 self._on_stable()
             else:
                 self._end = self._ending(silent=True)
+        if time.monotonic() > self._ask_again_s:
+            self._ask_again_s, refused, self._refused = float("inf"), self._refused, []
+            self._subscribe(refused)
         limit_s = self._config.ack_timeout_s
         # While the socket takes no more, the network is slow or gone: that is for the pings to find out.
         if self._end is None and self._sending.in_flight.oldest_s() > limit_s and not self._client.want_write():
@@ -204,11 +213,15 @@ class Session:
             self._traffic.once.warn(f"{explain.where(self._config)}: {loss}")
         self._accepted, self._due_s = True, time.monotonic() + STABLE_S
         self._say("online")
-        for subscription in self._subscriptions:
+        self._subscribe(self._subscriptions)
+        self._on_up()
+
+    def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        for subscription in subscriptions:
             _, number = self._client.subscribe(subscription.topic, qos=self._limits.qos)
             if number is not None:
+                self._asked[number] = subscription
                 self._sending.in_flight.add(number, publish=False)
-        self._on_up()
 
     def _disconnected(
         self, _client: Any, _data: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
@@ -245,6 +258,10 @@ class Session:
 
     def _subscribed(self, _client: Any, _data: Any, number: int, reasons: list[ReasonCode], *_: Any) -> None:
         self._sending.in_flight.take(number)
-        if any(reason.is_failure for reason in reasons):
-            topics = ", ".join(subscription.topic for subscription in self._subscriptions)
-            self._traffic.once.warn(f"the broker refuses a subscription: let this device read {topics} in its ACL")
+        subscription = self._asked.pop(number, None)
+        if subscription is None or not any(reason.is_failure for reason in reasons):
+            return
+        topic = subscription.topic
+        self._traffic.once.warn(f"the broker refuses a subscription: let this device read {topic} in its ACL")
+        self._refused.append(subscription)
+        self._ask_again_s = time.monotonic() + SUBSCRIBE_AGAIN_S

@@ -242,6 +242,19 @@ class TestCommands:
             wait_until(lambda: sequences(ear) == [1])
             assert link.publisher.state().connects == 1
 
+    def test_a_subscription_that_is_refused_for_a_while_is_asked_for_until_it_is_granted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mqtt_session, "SUBSCRIBE_AGAIN_S", 0.0)
+        with NarrowBroker(refusals=3) as narrow:
+            link = Link(settings(narrow.port), tmp_path)
+            link.publisher.subscribe(COMMAND, lambda *_: None)
+            with link:
+                wait_until(lambda: len(narrow.subscriptions) >= 4)
+                link.outbox.put(window(1))
+                wait_until(lambda: not link.outbox.state().durable)
+            assert narrow.subscriptions == [False, False, False, True]
+
     def test_refused_subscription_is_reported(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         plugins = sorted(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"))
         if not plugins:
