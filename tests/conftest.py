@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
-import psutil
 import pytest
 
 from edge_agender.daemon import engine as engine_module
@@ -19,7 +18,7 @@ from edge_agender.delivery.mqtt import connection as mqtt_connection
 from edge_agender.delivery.mqtt import publisher as mqtt_publisher
 from edge_agender.delivery.mqtt import session as mqtt_session
 from edge_agender.delivery.outbox import outbox as outbox_module
-from tests.support.children import Undertaker, end_those_left
+from tests.support.children import Undertaker, children, end_those_left
 from tests.support.paths import SHARED
 
 # Long enough for a machine that does much else at the same time.
@@ -75,7 +74,7 @@ def _undertaker() -> Iterator[Undertaker]:
 @pytest.fixture(autouse=True)
 def _no_process_is_left(_undertaker: Undertaker) -> Iterator[None]:
     """The processes of a test have ended with it."""
-    before = {child.pid for child in psutil.Process().children()}
+    before = children()
     yield
     left = end_those_left(before)
     assert not left, f"these processes of the test still ran: {left}"
