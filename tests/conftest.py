@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ from tests.support.paths import SHARED
 
 # Long enough for a machine that does much else at the same time.
 THREADS_END_S = 60.0
+
+TESTS = itertools.count()
 
 # How a person's terminal, language and network are set up: no test is about that, save those that set it themselves.
 PERSONAL = ("COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR", "PYTHONIOENCODING", "PYTHONUTF8", "TZ")
@@ -96,7 +99,8 @@ def _nobodys_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own state, and none is steered by the supervisor of the test run."""
     monkeypatch.setenv("EDGE_AGENDER_CONFIG", "/dev/null")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    # By a number of our own: pytest's looks through all the folders before it.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp(f"state{next(TESTS)}", numbered=False)))
     for name in ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC"):
         monkeypatch.delenv(name, raising=False)
 
