@@ -101,9 +101,7 @@ class Notifier:
             return True
         self._socket.settimeout(patience_s)
         try:
-            # Connected, so that the kernel knows whose room is waited for: otherwise it always says that there is some.
-            self._socket.connect(self._address)
-            self._socket.send(text.encode())
+            self._socket.sendto(text.encode(), self._address)
         except (BlockingIOError, TimeoutError):
             logger.debug("the supervisor's socket is full")
             return False

@@ -11,8 +11,9 @@ import pytest
 from edge_agender.imaging.geometry import Box
 from edge_agender.imaging.preprocess import ARCFACE_PLACES, align_face, crop_face
 from training.first_stages.crops import MARGIN, by_box, by_landmarks
-from training.first_stages.faces import PATCH_MARGIN, PATCH_PX, in_patch, patch_of
+from training.first_stages.faces import PATCH_MARGIN, PATCH_PX, Faces, in_patch, patch_of
 from training.first_stages.labels import part_of, years_of
+from training.first_stages.targets import recalibrated
 
 
 def picture() -> np.ndarray:
@@ -57,6 +58,21 @@ def test_a_group_of_ages_allows_all_of_its_years() -> None:
     assert years_of("adience", {"age_group": "25-32"}) == (25.0, 33.0)
     assert years_of("wild", {"seen_years": "40"}) == (40.0, 40.0)
     assert years_of("lfw", {"seen_years": ""}) is None
+
+
+def test_the_teacher_says_of_faces_labelled_by_eye_what_the_eye_says() -> None:
+    count = 60
+    collection = np.repeat(["wild", "aaf"], count)
+    taught = np.column_stack([np.full(2 * count, 45.0), np.full(2 * count, 6.0), np.full(2 * count, 0.5)])
+    years = np.full((2 * count, 2), 42.0, np.float32)
+    part = np.where(np.arange(2 * count) % 3 == 0, "held_out", "training")
+    years[part == "held_out"] = 10  # nothing may be learnt from these
+    text = np.full(2 * count, "female")
+    patches, landmarks = np.zeros((2 * count, 1, 1, 3), np.uint8), np.zeros((2 * count, 5, 2), np.float32)
+    faces = Faces(patches, landmarks, text, collection, part, text, text, years, taught.astype(np.float32))
+    moved = recalibrated(faces)
+    assert moved[:count].tolist() == [42.0] * count
+    assert moved[count:].tolist() == [45.0] * count, "ages that are known are not the eye's"
 
 
 def test_it_trains_and_resumes(tmp_path: Path) -> None:
@@ -112,11 +128,57 @@ def test_one_deviation_covers_two_thirds_of_the_errors_whatever_is_seen() -> Non
 
 def test_weights_are_blended_and_counters_are_not() -> None:
     torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install -e '.[train]'")
-    from training.first_stages.blend import blended, least
+    from training.first_stages.blend import blended
 
     old = {"weight": torch.tensor([0.0, 4.0]), "counted": torch.tensor(3)}
     new = {"weight": torch.tensor([1.0, 0.0]), "counted": torch.tensor(9)}
     made = blended(old, new, 0.25)
     assert made["weight"].tolist() == [0.25, 3.0]
     assert int(made["counted"]) == 9
-    assert least({1.0: 8.226, 0.8: 8.229, 0.6: 8.267, 0.4: 8.348}) == 0.6
+
+
+def test_ages_are_moved_by_the_curve_and_the_last_layer_says_them() -> None:
+    torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install -e '.[train]'")
+    from training.estimator.network import years
+    from training.first_stages.network import named
+    from training.first_stages.recalibrate import curve, folded, moved
+
+    random = np.random.default_rng(0)
+    hidden = torch.from_numpy(random.normal(size=(2000, 8)).astype(np.float32))
+    weight = torch.from_numpy(random.normal(size=(23, 8)).astype(np.float32) * 0.1)
+    bias = torch.zeros(23)
+    said = years(named(hidden @ weight.T + bias)).numpy()
+    true = said - np.interp(said, (20, 40, 60), (0, 4, 4)) + random.normal(0, 1, 2000).astype(np.float32)
+    ages = curve(said, np.column_stack([true, true]))
+    assert (np.diff(ages) >= 0).all()
+    assert np.median(said - true) > 3 > 1 > abs(np.median(moved(said, ages) - true))
+    after_weight, after_bias = folded(hidden, weight, bias, moved(said, ages))
+    after = years(named(hidden @ after_weight.T + after_bias)).numpy()
+    assert np.abs(after - moved(said, ages)).mean() < 1
+    assert np.abs(after - true).mean() < np.abs(said - true).mean() - 1
+    assert torch.equal(after_weight[21:], weight[21:]), "deviation and gender stay"
+
+
+def test_a_widened_block_says_what_it_said() -> None:
+    torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install -e '.[train]'")
+    from training.first_stages.network import INNER, Upper
+    from training.first_stages.whole import widened
+
+    full, maps = Upper().eval(), torch.rand(2, 12, 12, 64)
+    narrow = Upper().state_dict()
+    for name in (f"blocks.{index}.{layer}" for index in range(3) for layer in ("fc1", "fc2")):
+        weight = narrow[f"{name}.weight"]
+        narrow[f"{name}.weight"] = weight[:96] if name.endswith("1") else weight[:, :96]
+        narrow[f"{name}.bias"] = narrow[f"{name}.bias"][:96] if name.endswith("1") else narrow[f"{name}.bias"]
+    state = widened({f"deeper.upper.{name}": value for name, value in narrow.items()}, full)
+    net = Upper().eval()
+    net.load_state_dict({name.removeprefix("deeper.upper."): value for name, value in state.items()})
+    assert net.blocks[0].fc1.weight.shape == (INNER, 100)
+    before = net(maps)[0]["gender"]
+    with torch.no_grad():
+        for block in net.blocks:
+            block.fc1.bias[96:] += 1
+    assert torch.allclose(before, net(maps)[0]["gender"]), "the units that came say nothing yet"
+    with torch.no_grad():
+        net.blocks[0].fc1.bias[:96] += 1
+    assert not torch.allclose(before, net(maps)[0]["gender"])

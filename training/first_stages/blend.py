@@ -21,18 +21,19 @@ from training.estimator.network import years as years_of
 from training.first_stages.convert import STRANGERS, calibrating
 from training.first_stages.crops import plain
 from training.first_stages.faces import Faces, Floats, load
+from training.first_stages.recalibrate import curve, moved
 from training.first_stages.train import heard
 from training.first_stages.whole import begun, unfolded
 
 PARTS = (1.0, 0.8, 0.6, 0.4)
-ALIKE = 0.01  # scores that differ by less differ by chance
 YEARS_A_NAT = 20.0  # so many years of age error weigh as much as one of the gender's logarithmic loss
 
 
-@torch.no_grad()
 def score(outputs: dict[str, Tensor], faces: Faces) -> tuple[float, float, float]:
-    """Return years off the label, the gender's logarithmic loss at its best temperature, and the part that is right."""
+    """Return years off the label with the best curve (training.first_stages.recalibrate), the gender's logarithmic loss
+    at its best temperature, and the part that is right."""
     said, logit = years_of(outputs).numpy(), outputs["gender"][:, 0].double()
+    said = moved(said, curve(said, faces.years))
     low, high = faces.years.T
     female = faces.gender == "female"
     logit = logit / fit_temperature(logit.sigmoid().numpy(), female)
@@ -46,11 +47,6 @@ def blended(old: dict[str, Tensor], new: dict[str, Tensor], part: float) -> dict
     return {k: torch.lerp(old[k], v, part) if v.is_floating_point() else v for k, v in new.items()}
 
 
-def least(scores: dict[float, float]) -> float:
-    """Return the smallest part that scores as well as the best: of equals, what forgot least of the older weights."""
-    return min(part for part, score in scores.items() if score <= (1 + ALIKE) * min(scores.values()))
-
-
 def crops_of(faces: Faces) -> Floats:
     return np.stack([plain(faces, index) for index in range(len(faces))]).astype(np.float32)
 
@@ -61,6 +57,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    torch.set_num_threads(1)
     faces = calibrating(load(args.faces))
     faces = faces.where(np.isin(faces.collection, STRANGERS))
     crops, net = crops_of(faces), unfolded(args.teacher).eval()
@@ -70,10 +67,11 @@ def main() -> None:
     for part in (*PARTS, 0.0):
         net.load_state_dict(blended(old, new, part))
         with torch.no_grad():
-            age, loss, right = score(heard(net, crops), faces)
+            outputs = heard(net, crops)
+        age, loss, right = score(outputs, faces)
         print(f"part {part}: {age:.3f} years, gender {100 * right:.2f} %, loss {loss:.4f}", flush=True)
         scores[part] = age + YEARS_A_NAT * loss
-    chosen = least(scores)
+    chosen = min(scores, key=lambda part: scores[part])
     save(args.out / "blended.pt", {"average": blended(old, new, chosen), "part": chosen})
     print(f"blended.pt: {chosen} of whole.pt")
 

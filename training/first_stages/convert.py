@@ -3,9 +3,10 @@
     python -m training.first_stages.convert --faces DIR --teacher teacher.onnx --weights student.pt \
         --out models/agender-ssrnet.tflite
 
-The gender's temperature is fitted by likelihood to faces of scenes and albums that neither train nor judge, and what
-says the age's deviation to these and to the calibration parts of All-Age-Faces and UTKFace, so that one deviation
-covers 68 % at every age. Both are folded into the last layer: the run time needs to know nothing of them.
+The ages are moved by a curve (training.first_stages.recalibrate). The gender's temperature is fitted by likelihood to
+faces of scenes and albums that neither train nor judge; curve and deviation to these and to the calibration parts of
+All-Age-Faces and UTKFace, the deviation so that one of it covers 68 % at every age. All are folded into the last
+layer: the run time needs to know nothing of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from training.estimator.calibrate import fit_temperature
 from training.estimator.network import years as years_of
 from training.first_stages.crops import plain
 from training.first_stages.faces import Faces, load
-from training.first_stages.network import Upper, first_stages_model, full_model, parted
+from training.first_stages.network import Upper, first_stages_model, full_model, named, parted
+from training.first_stages.recalibrate import KNOTS, curve, folded, moved
 from training.first_stages.train import First, heard, opened
 
 STRANGERS = ("wild", "adience")
@@ -31,26 +33,28 @@ SMALLEST = 0.5  # years: labels are whole ones
 
 
 def calibrated(state: dict[str, Tensor], faces: Faces, first: First) -> dict[str, Tensor]:
-    """Return the weights with the temperature and the deviation's row folded in. `faces`: of the calibration part."""
+    """Return the weights with ages moved, temperature and deviation folded in. `faces`: of the calibration part."""
     _, upper = parted(state)
     net = Upper()
     net.load_state_dict(upper)
     maps = np.stack([first(plain(faces, index)) for index in range(len(faces.path))])
     with torch.no_grad():
         outputs, hidden = heard(net.eval(), maps), net.hidden_layer(net.grid(torch.from_numpy(maps)))
+    said = years_of(outputs).numpy()
+    ages = curve(said, faces.years)
+    print("ages moved:", ", ".join(f"{knot:.0f} to {age:.1f}" for knot, age in zip(KNOTS, ages, strict=True)))
+    weight, bias = folded(hidden, upper["out.weight"], upper["out.bias"], moved(said, ages))
+    said = years_of(named(hidden @ weight.T + bias)).numpy()
     far = np.isin(faces.collection, STRANGERS)
     temperature = fit_temperature(outputs["gender"][far, 0].sigmoid().double().numpy(), faces.gender[far] == "female")
+    weight[22], bias[22] = weight[22] / temperature, bias[22] / temperature
     # Ages in groups have no error of their own within the group: only single years tell how wide it must be.
     exact = torch.from_numpy(faces.years[:, 0] == faces.years[:, 1])
-    error = (years_of(outputs) - torch.from_numpy(faces.years[:, 0])).abs()
-    row = covering(hidden[exact], error[exact], upper["out.weight"][21], upper["out.bias"][21])
+    error = torch.from_numpy(np.abs(said - faces.years[:, 0]))
+    weight[21], bias[21] = covering(hidden[exact], error[exact], weight[21], bias[21])
     print(f"temperature {temperature:.3f} by {int(far.sum())} strangers, deviation by {int(exact.sum())} faces")
-    folded = {name: value.clone() for name, value in state.items()}
     last = next(name for name in state if name.endswith("out.weight")).removesuffix(".weight")
-    folded[f"{last}.weight"][22] /= temperature
-    folded[f"{last}.bias"][22] /= temperature
-    folded[f"{last}.weight"][21], folded[f"{last}.bias"][21] = row
-    return folded
+    return {**state, f"{last}.weight": weight, f"{last}.bias": bias}
 
 
 def covering(hidden: Tensor, error: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,6 +87,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    torch.set_num_threads(1)
     state = torch.load(args.weights, weights_only=False, map_location="cpu")["average"]
     first = opened(first_stages_model(args.teacher, parted(state)[0]))
     data = full_model(args.teacher, calibrated(state, calibrating(load(args.faces)), first))

@@ -22,13 +22,14 @@ from training.estimator.network import OUTPUTS
 INPUT_PX = 64
 GROWN_PX = 96  # faces are recognised at 112; at 96 the net stays within 40 M multiply-adds
 MAP, FIRST_MAP = (12, 12, 64), (24, 24, 32)
-CHANNELS, INNER, BLOCKS, HIDDEN = 100, 96, 3, 32
+CHANNELS, INNER, BLOCKS, HIDDEN = 100, 136, 3, 32
 NORM_EPSILON = 1e-6
 COLUMNS = {
     "p1": (0, 3), "p2": (3, 6), "p3": (6, 9), "o1": (9, 12), "o2": (12, 15), "o3": (15, 18),
     "d1": (18, 19), "d2": (19, 20), "d3": (20, 21), "log_variance": (21, 22), "gender": (22, 23),
 }  # fmt: skip
 assert tuple(COLUMNS) == OUTPUTS
+AGE_ROWS = 21  # of the last layer's, which say the age
 
 
 class Norm(nn.Module):

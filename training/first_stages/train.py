@@ -43,7 +43,7 @@ from training.first_stages.network import (
 )
 from training.first_stages.targets import shares, targets, usable
 
-BATCH, USES, POOL = 128, 4, 20_000
+BATCH, USES, POOL = 128, 2, 20_000
 RATE, DEEPER_RATE, WEIGHT_DECAY, AVERAGE = 2e-3, 5e-4, 0.03, 0.9985
 JUDGED = 500  # faces of each collection that are held out, for the log
 First = Callable[[Picture], Floats]

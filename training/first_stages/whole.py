@@ -16,15 +16,17 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from edge_agender.imaging.frame import Picture
 from training.common.progress import plot
 from training.first_stages.faces import Floats, load
-from training.first_stages.network import INPUT_PX, Deeper, Upper, Whole, part_of_teacher
+from training.first_stages.network import CHANNELS, INNER, INPUT_PX, Deeper, Upper, Whole, part_of_teacher, started
 from training.first_stages.targets import shares, targets, usable
 from training.first_stages.train import Lesson, Pool, Trainer, judge_of
 
 RATE, EARLY = 5e-4, 0.4
+WHOLE = ("stem", "first", "deeper")  # the parts of the whole net
 
 
 def crop_itself(crop: Picture) -> Floats:
@@ -38,10 +40,26 @@ def unfolded(teacher: Path) -> Whole:
 
 
 def begun(teacher: Path, weights: Path) -> Whole:
-    """Return the whole net, with the second stage and the student's own layers as trained."""
+    """Return the whole net with what was trained: all of it, or the second stage and the student's own layers."""
     net = unfolded(teacher)
-    net.deeper.load_state_dict(torch.load(weights, weights_only=False, map_location="cpu")["average"])
+    state = torch.load(weights, weights_only=False, map_location="cpu")["average"]
+    whole = {name if "." in name and name.split(".")[0] in WHOLE else f"deeper.{name}": v for name, v in state.items()}
+    net.load_state_dict(widened({**net.state_dict(), **whole}, started(teacher)))
     return net
+
+
+def widened(state: dict[str, Tensor], full: Upper) -> dict[str, Tensor]:
+    """Return the weights with as many inner units a block as the net has: the recognition network's next ones, which
+    say nothing at first, so that the net says what it said before."""
+    state = dict(state)
+    for index, block in enumerate(full.blocks):
+        name = f"deeper.upper.blocks.{index}"
+        into, bias, back = (state[f"{name}.{part}"] for part in ("fc1.weight", "fc1.bias", "fc2.weight"))
+        more = slice(len(bias), INNER)
+        state[f"{name}.fc1.weight"] = torch.cat([into, block.fc1.weight.detach()[more]])
+        state[f"{name}.fc1.bias"] = torch.cat([bias, block.fc1.bias.detach()[more]])
+        state[f"{name}.fc2.weight"] = torch.cat([back, torch.zeros(CHANNELS, INNER - len(bias))], 1)
+    return state
 
 
 def slowed(trainer: Trainer, early: float) -> None:
