@@ -54,6 +54,7 @@ class Notifier:
 
     def fresh_frame(self, now_s: float) -> None:
         """Feed the watchdog, when it is due. Call it for each new frame that was processed, and never from a timer."""
+        self._deliver(0.0)
         if self.watchdog_s is None:
             return
         if self._last_fed_s is None or now_s - self._last_fed_s >= self.watchdog_s / FEEDS_PER_PERIOD:
