@@ -100,12 +100,11 @@ def test_a_flood_is_not_acknowledged_and_no_other_device_is_held_up(node: Nats, 
         source.wait(60)
         rogue = Mqtt(node, USER, PASSWORD, "rogue")
         rogue.send([f"{PREFIX}/rogue/window"] * 50)
-        assert rogue.taken == 20
         assert rogue.ended.is_set(), "what is refused is not acknowledged"
         send(node, window(0))
         retained = Mqtt(node, USER, PASSWORD, "rogue")
-        retained.send([f"{PREFIX}/rogue/window"] + [f"{PREFIX}/rogue/{number}" for number in range(200)], retain=True)
-        assert kept_bytes(node, "$MQTT_rmsgs") <= 100_000
+        retained.send([f"{PREFIX}/rogue/{number}" for number in range(200)], retain=True)
+        assert 0 < kept_bytes(node, "$MQTT_rmsgs") <= 100_000
         found = take(source, 21)
         assert sum(one.topic == f"{PREFIX}/rogue/window" for one in found) == 20
         source.acknowledge(found)
