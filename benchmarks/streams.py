@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -17,9 +17,10 @@ import cv2
 from edge_agender.capture.sources import open_source
 from edge_agender.common.output import run_script
 from edge_agender.config.settings import DemoConfig, OpencvConfig, SourceConfig
-from edge_agender.imaging.preprocess import small_luma
+from edge_agender.imaging.frame import Frame
+from edge_agender.imaging.preprocess import small_luma, small_picture
 
-SIZE, PICTURES, ROUNDS = (1280, 720), 150, 5
+SIZE, SMALL, PICTURES, ROUNDS = (1280, 720), (320, 240), 150, 5
 
 
 def make(path: Path) -> None:
@@ -38,21 +39,27 @@ def make(path: Path) -> None:
         output.mux(stream.encode(None))
 
 
-def by_pyav(path: Path, full: bool) -> Iterator[None]:
+def by_pyav(path: Path, use: Callable[[Frame], object]) -> Iterator[None]:
     config = SourceConfig(kind="opencv", opencv=OpencvConfig(uri=str(path), pace=False))
     with open_source(config, threading.Event()) as source:
         while (frame := source.read()) is not None:
-            if full:
-                _ = frame.full
+            use(frame)
             frame.release()
             yield
+
+
+USES: dict[str, Callable[[Frame], object]] = {
+    "not searched: luma alone": lambda frame: None,
+    "a face is cut out: luma and colour": lambda frame: frame.full,
+    "searched: luma, colour, scaled for the detector": lambda frame: small_picture(frame.full, SMALL),
+}
 
 
 def by_opencv(path: Path) -> Iterator[None]:
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     while capture.grab():
         picture = capture.retrieve()[1]
-        small = small_luma(picture, (320, 240))
+        small = small_luma(picture, SMALL)
         small.fill(0)
         picture.fill(0)
         yield
@@ -73,8 +80,8 @@ def main() -> None:
         path = Path(folder, "video.mp4")
         make(path)
         for _ in range(ROUNDS):
-            found.setdefault("PyAV, searched or not: luma alone", []).append(ms_each(by_pyav(path, full=False)))
-            found.setdefault("PyAV, a face is cut out: luma and colour", []).append(ms_each(by_pyav(path, full=True)))
+            for name, use in USES.items():
+                found.setdefault(f"PyAV, {name}", []).append(ms_each(by_pyav(path, use)))
             found.setdefault("OpenCV: colour, luma from it", []).append(ms_each(by_opencv(path)))
     for name, each in found.items():
         print(f"{name}: {statistics.median(each):.2f} ms ({min(each):.2f} to {max(each):.2f})")

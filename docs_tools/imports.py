@@ -39,7 +39,8 @@ def outer(tree: ast.Module) -> set[str]:
     return {name.split(".")[0] for name in imported(tree) if not _is_own(name)} - {"__future__"}
 
 
-def imported(tree: ast.Module) -> set[str]:
+@cache
+def imported(tree: ast.Module) -> frozenset[str]:
     """Every imported name, absolute. What is imported from a module counts as module.name."""
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -51,7 +52,7 @@ def imported(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.Call) and _called(node.func) in ("import_module", "__import__"):
             name = node.args[0] if node.args else None
             found |= {name.value} if isinstance(name, ast.Constant) and isinstance(name.value, str) else set()
-    return found
+    return frozenset(found)
 
 
 def loop(graph: Mapping[str, set[str]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -11,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
-import psutil
 import pytest
 
 from edge_agender.daemon import engine as engine_module
@@ -19,11 +19,13 @@ from edge_agender.delivery.mqtt import connection as mqtt_connection
 from edge_agender.delivery.mqtt import publisher as mqtt_publisher
 from edge_agender.delivery.mqtt import session as mqtt_session
 from edge_agender.delivery.outbox import outbox as outbox_module
-from tests.support.children import Undertaker, end_those_left
+from tests.support.children import Undertaker, children, end_those_left
 from tests.support.paths import SHARED
 
 # Long enough for a machine that does much else at the same time.
 THREADS_END_S = 60.0
+
+TESTS = itertools.count()
 
 # How a person's terminal, language and network are set up: no test is about that, save those that set it themselves.
 PERSONAL = ("COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR", "PYTHONIOENCODING", "PYTHONUTF8", "TZ")
@@ -75,7 +77,7 @@ def _undertaker() -> Iterator[Undertaker]:
 @pytest.fixture(autouse=True)
 def _no_process_is_left(_undertaker: Undertaker) -> Iterator[None]:
     """The processes of a test have ended with it."""
-    before = {child.pid for child in psutil.Process().children()}
+    before = children()
     yield
     left = end_those_left(before)
     assert not left, f"these processes of the test still ran: {left}"
@@ -97,7 +99,8 @@ def _nobodys_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own state, and none is steered by the supervisor of the test run."""
     monkeypatch.setenv("EDGE_AGENDER_CONFIG", "/dev/null")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    # By a number of our own: pytest's looks through all the folders before it.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp(f"state{next(TESTS)}", numbered=False)))
     for name in ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC"):
         monkeypatch.delenv(name, raising=False)
 

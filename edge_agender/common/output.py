@@ -19,21 +19,22 @@ READER_LEFT = 128 + signal.SIGPIPE
 def reader_may_leave() -> Iterator[None]:
     """End the block where the reader of standard output or error has left; what is buffered is written at its end.
 
-    A BrokenPipeError of anything else, such as a connection, goes on. OSError: the output cannot be written, as on a
-    full disk.
+    A BrokenPipeError of anything else, such as a connection, goes on, as does every other exception. OSError: the
+    output cannot be written, as on a full disk.
     """
     try:
-        try:
-            yield
-        finally:
-            _flush(sys.stdout, OUTPUT)
-            _flush(sys.stderr, ERRORS)
+        yield
+        _flush(sys.stdout, OUTPUT)
+        _flush(sys.stderr, ERRORS)
     except BrokenPipeError:
-        gone = [descriptor for descriptor in (OUTPUT, ERRORS) if _reader_left(descriptor)]
-        if not gone:
+        if not _let_go():
             raise
-        for descriptor in gone:
-            _discard(descriptor)
+    except BaseException as error:
+        # That it failed counts more than that nobody can read what it printed before; --help has not failed.
+        with contextlib.suppress(BrokenPipeError if isinstance(error, SystemExit) else OSError):
+            _flush(sys.stdout, OUTPUT)
+        _let_go()
+        raise
 
 
 def run_script(main: Callable[[], int | None]) -> NoReturn:
@@ -44,7 +45,10 @@ def run_script(main: Callable[[], int | None]) -> NoReturn:
     sys.exit(code)
 
 
-def _flush(stream: TextIO, descriptor: int) -> None:
+def _flush(stream: TextIO | None, descriptor: int) -> None:
+    # None where the descriptor was closed before the program began (>&-).
+    if stream is None:
+        return
     try:
         stream.flush()
     except BrokenPipeError:
@@ -53,6 +57,14 @@ def _flush(stream: TextIO, descriptor: int) -> None:
         # The interpreter would try it again at its end, and report the failure a second time.
         _discard(descriptor)
         raise
+
+
+def _let_go() -> bool:
+    """Return whether a reader has left; what is still to be written for it goes nowhere."""
+    gone = [descriptor for descriptor in (OUTPUT, ERRORS) if _reader_left(descriptor)]
+    for descriptor in gone:
+        _discard(descriptor)
+    return bool(gone)
 
 
 def _reader_left(descriptor: int) -> bool:

@@ -102,7 +102,9 @@ class Notifier:
             return True
         self._socket.settimeout(patience_s)
         try:
-            self._socket.sendto(text.encode(), self._address)
+            # Connected, so that the kernel knows whose room is waited for: otherwise it always says that there is some.
+            self._socket.connect(self._address)
+            self._socket.send(text.encode())
         except (BlockingIOError, TimeoutError):
             logger.debug("the supervisor's socket is full")
             return False

@@ -95,9 +95,9 @@ def _due(transaction: Transaction, offline_after_s: float, now_s: float) -> list
     sql = (
         "SELECT desired.revision, device, desired.configuration, desired.state FROM desired"
         " JOIN rollout ON rollout.revision = desired.revision JOIN device ON device.name = desired.device"
-        " WHERE (desired.state = 'waiting' AND (rollout.state IN ('everywhere', 'returning')"
-        "   OR (rollout.state = 'canary' AND canary = 1)))"
-        " OR (desired.state = 'sent' AND asked_s <= :asked_s AND device.state = 'online' AND last_seen_s >= :seen_s)"
+        " WHERE rollout.state <> 'stopped' AND ((desired.state = 'waiting'"
+        "   AND (rollout.state IN ('everywhere', 'returning') OR (rollout.state = 'canary' AND canary = 1)))"
+        " OR (desired.state = 'sent' AND asked_s <= :asked_s AND device.state = 'online' AND last_seen_s >= :seen_s))"
         " ORDER BY desired.revision, device LIMIT :most"
     )
     params = {"asked_s": int(now_s - ASK_EVERY_S), "seen_s": int(now_s - offline_after_s), "most": AT_ONCE}
@@ -177,17 +177,21 @@ def _watch(transaction: Transaction, row: Row, offline_after_s: float, now_s: fl
     if row.now_s <= applied_s or row.now_s == row.health_s:
         if now_s - max(row.seen_s, applied_s) > AWAY_S:
             _set(transaction, row, state="worse", reason=f"nothing was heard of it for {AWAY_S / 3600:.0f} hours")
-    elif _was_switched_off(row, offline_after_s):
-        began = {"boot_id": row.now["boot_id"], "applied_s": int(now_s), "health_s": row.now_s}
-        _set(transaction, row, **began, samples=0, slow=0)
+    elif silent_s := _switched_off_s(row, offline_after_s):
+        _set(
+            transaction, row, boot_id=row.now["boot_id"], applied_s=applied_s + silent_s, health_s=row.now_s, samples=0
+        )
     else:
         _judge(transaction, row, now_s)
 
 
-def _was_switched_off(row: Row, offline_after_s: float) -> bool:
-    """Another process, after such a silence: the sign comes back in the morning, and is watched from the beginning."""
+def _switched_off_s(row: Row, offline_after_s: float) -> int:
+    """Return for how long it was off: another process after such a silence, as of a sign in the morning; else 0.
+
+    That time is not watched. What was before it counts, or a sign that is on for less than `soak_s` a day never ends.
+    """
     silent_s = row.now_s - max(row.health_s or 0, row.applied_s or 0)
-    return row.now.get("boot_id") != row.boot_id and silent_s > offline_after_s
+    return silent_s if row.now.get("boot_id") != row.boot_id and silent_s > offline_after_s else 0
 
 
 def _judge(transaction: Transaction, row: Row, now_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,31 @@ def test_a_full_disk_behind_the_output_is_one_line() -> None:
     done = shell(f"{sys.executable} -m edge_agender models list > /dev/full")
     assert done.returncode == 75
     assert done.stderr == "edge-agender: where the output goes: the disk is full: free some space there\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_a_full_disk_behind_the_help_is_one_too() -> None:
+    assert shell(f"{sys.executable} -m edge_agender --help > /dev/full").returncode == 75
+
+
+FAILS = """
+from edge_agender.common.output import run_script
+def main():
+    print("something")
+    raise SystemError("what went wrong")
+run_script(main)
+"""
+
+
+def test_what_went_wrong_is_reported_though_the_reader_has_left() -> None:
+    done = shell(f"exec 3> >(exec true); wait $!; {sys.executable} -c {shlex.quote(FAILS)} >&3")
+    assert done.returncode == 1
+    assert done.stderr.endswith("SystemError: what went wrong\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_without_an_output_it_does_its_work(closed: str) -> None:
+    assert shell(f"{sys.executable} -m edge_agender --version {closed}").returncode == 0
 
 
 def test_a_connection_that_breaks_is_no_reader_that_left() -> None:

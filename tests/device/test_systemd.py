@@ -4,6 +4,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -113,6 +114,20 @@ def test_what_systemd_waits_for_is_said_once_its_full_socket_has_room(
         notifier.fresh_frame(9.0)
     heard = [text.partition("\n")[0] for text in supervisor.heard()]
     assert heard == ["RELOADING=1", "READY=1", "WATCHDOG=1"]
+    supervisor.socket.close()
+
+
+def test_ready_is_heard_as_soon_as_a_full_socket_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agender.device.systemd.PATIENCE_S", 60.0)
+    supervisor, heard = Supervisor(f"{tmp_path}/busy"), list[str]()
+    with Notifier(f"{tmp_path}/busy") as notifier:
+        for number in range(2000):
+            notifier.status(str(number))
+        reader = Timer(0.1, lambda: heard.extend(supervisor.heard()))
+        reader.start()
+        notifier.ready("counting")
+        reader.join()
+    assert [*heard, *supervisor.heard()][-1] == "READY=1\nSTATUS=counting"
     supervisor.socket.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from edge_agender.config.remote import digest
 from edge_agender.errors import ConfigError, UsageError
+from edge_agender.fleet import carrying
 from edge_agender.fleet.carrying import ANSWER_S, ASK_EVERY_S, AWAY_S, carry
 from edge_agender.fleet.enrolment import assign, revoke
 from edge_agender.fleet.intake import read
@@ -234,10 +235,10 @@ def test_a_sign_that_is_switched_off_for_the_night_is_waited_for_and_watched_aga
     fleet.minutes(20)
     assert fleet.state(begun.revision) == "canary"
     fleet.away, fleet.health[sign] = set(), {"boot_id": "next-morning"}
-    fleet.minutes(9)
-    assert fleet.state(begun.revision) == "canary", "it is watched for the whole time"
+    fleet.minutes(6)
+    assert fleet.state(begun.revision) == "canary", "the time that it was off does not count"
     fleet.minutes(4)
-    assert fleet.state(begun.revision) == "everywhere"
+    assert fleet.state(begun.revision) == "everywhere", "what was before does: no day may be as long as that"
 
 
 def test_a_sign_that_comes_back_in_trouble_ends_it(fleet: Fleet) -> None:
@@ -334,6 +335,17 @@ def test_a_rollout_that_is_taken_back_while_it_is_sent_leaves_nobody_with_it(fle
     assert fleet.state(begun.revision) == "stopped"
     assert fleet.with_length() == set()
     assert [revision for _, revision, _ in fleet.sent] == sorted(revision for _, revision, _ in fleet.sent)
+
+
+def test_what_was_taken_back_holds_up_nothing_that_is_to_be_sent(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More devices than are sent to at a time have not answered yet."""
+    monkeypatch.setattr(carrying, "AT_ONCE", 2)
+    fleet.silent = {*NAMES}
+    begun = fleet.begin(percent=100)
+    fleet.minute()
+    back = take_back(fleet.database, begun.revision, "", "ann", "by ann", fleet.now_s)
+    fleet.minutes(2)
+    assert {revision for _, revision, _ in fleet.sent} == {begun.revision, back}
 
 
 def test_two_collectors_send_a_rollout_once(fleet: Fleet) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 import psutil
@@ -59,6 +60,18 @@ class Undertaker:
         self._process.wait()
 
 
+def children() -> set[int]:
+    """Return the ids of this process's children, those that ended and were not waited for too.
+
+    From the kernel's own list: psutil reads all of /proc for it, before and after each of thousands of tests.
+    """
+    try:
+        lists = [(task / "children").read_text() for task in Path("/proc/self/task").iterdir()]
+    except OSError:  # a thread has just ended, or a kernel without that list
+        return {child.pid for child in psutil.Process().children()}
+    return {int(word) for line in lists for word in line.split()}
+
+
 def descendants(but: set[int]) -> list[psutil.Process]:
     """Return the living processes below this one, without those in `but` and what they started."""
     found: list[psutil.Process] = []
@@ -71,6 +84,8 @@ def descendants(but: set[int]) -> list[psutil.Process]:
 
 def end_those_left(but: set[int]) -> list[str]:
     """Give what a test left a moment to end, kill the rest, and return the command lines of those killed."""
+    if children() <= but:
+        return []
     _, alive = psutil.wait_procs(descendants(but), timeout=GRACE_S)
     left: list[str] = []
     for process in alive:

@@ -176,7 +176,8 @@ def main(argv: list[str] | None = None) -> None:
         held = load(args.data, [row for row in rows if row["kind"] == "scene" and held_out(str(row["path"]))])
         scenes = load(args.data, [row for row in rows if row["kind"] == "scene" and not held_out(str(row["path"]))])
         portraits, empty = (
-            load(args.data, [row for row in rows if row["kind"] == kind]) for kind in ("portrait", "empty")
+            load(args.data, [row for row in rows if row["kind"] == kind and not held_out(str(row["path"]))])
+            for kind in ("portrait", "empty")
         )
     macs, params = count()
     print(

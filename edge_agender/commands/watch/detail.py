@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from edge_agender.commands.terminal import fit, paint
 from edge_agender.commands.watch.fleet import GENDERS, Cells, DeviceState, LastPeriod
 
 # Columns of one gender's cell, at most, and what its number takes beside the bar.
 MOST_CELL, NUMBER = 26, 12
+INDENT, LEAST_BROKEN = " " * len("last window  "), 40
 COLOURS = {"female": "green", "male": "yellow", "unknown": "dim"}
 LETTERS = {"female": "f", "male": "m"}
 
@@ -49,11 +52,17 @@ def detail(device: DeviceState, columns: int, colours: bool) -> list[str]:
         lines.append(f"last window  {window.viewers} viewers of {window.opportunities} who passed{looked}{engaged}")
     if period is None:
         lines.append("last table   none heard yet: gender and age come once a period (demographics.period_s)")
-        return [fit(line, columns).rstrip() for line in lines]
+        return _fitted(lines, columns)
     rest = f"; {period.withheld} more in the next one" if period.withheld else ""
     lines.append(f"last table   from {period.start[11:16]}, {period.viewers} viewers, ± one standard deviation{rest}")
-    lines = [fit(line, columns).rstrip() for line in lines]
-    return [*lines, "", *_cells(period, min((columns - 9) // 2, MOST_CELL), colours)]
+    return [*_fitted(lines, columns), "", *_cells(period, min((columns - 9) // 2, MOST_CELL), colours)]
+
+
+def _fitted(lines: list[str], columns: int) -> list[str]:
+    """Return the lines broken between words; cut, where hardly a word would fit."""
+    if columns < LEAST_BROKEN:
+        return [fit(line, columns).rstrip() for line in lines]
+    return [part for line in lines for part in textwrap.wrap(line, columns, subsequent_indent=INDENT) or [""]]
 
 
 def _cells(period: LastPeriod, wide: int, colours: bool) -> list[str]:

@@ -93,7 +93,7 @@ def _window(device: DeviceState) -> str:
     window = device.window
     if window is None:
         return "-"
-    share = "" if window.conversion is None else f", {window.conversion:.0%} of {window.opportunities}"
+    share = "" if window.conversion is None else f", {100 * window.conversion:.0f} % of {window.opportunities}"
     return f"{window.start[11:16]} {window.viewers} viewers{share}"
 
 

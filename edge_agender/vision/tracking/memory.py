@@ -70,13 +70,17 @@ class Memory:
         return [again.get(track.id, track) for track in tracks if track.id not in found]
 
     def _place_ratio(self, lost: Track, left: int | None, found: Track) -> float:
-        if left is None or lost.id in found.claims:
+        if left is None or lost.id in found.claims or _seen_together(lost, found):
             return _place_ratio(lost, found)
         return self.exits.ratio(lost, found, left)
 
     def _learn(self, lost: Sequence[Track], left: Sequence[int | None], ratios: Sequence[float], found: Track) -> None:
         """Learn from a newcomer how often who left by an edge comes back: from the likeliest one."""
-        gone = [(ratio, old, axis) for ratio, old, axis in zip(ratios, lost, left, strict=True) if axis is not None]
+        gone = [
+            (ratio, old, axis)
+            for ratio, old, axis in zip(ratios, lost, left, strict=True)
+            if axis is not None and not _seen_together(old, found)
+        ]
         if gone and not found.rest:
             _, old, axis = max(gone, key=lambda each: each[0])
             self.exits.learn(old, found, axis)
@@ -85,12 +89,17 @@ class Memory:
 def _place_ratio(lost: Track, found: Track) -> float:
     """Return the log likelihood ratio of their places: by where it was lost, or by where it has been carried on to."""
     claim = found.claims.get(lost.id, -math.inf)
-    if found.rest and lost.id in found.claims:
+    if (found.rest and lost.id in found.claims) or _seen_together(lost, found):
         return claim
     ratio = max(claim, same_person(lost.last_place, found.last_place, found.first_seen_s - lost.last_seen_s))
     if math.isinf(lost.lost_s):
         return max(ratio, (WORST_COST - lost.cost(spot(found.found))) / 2)
     return ratio
+
+
+def _seen_together(lost: Track, found: Track) -> bool:
+    """True where both were in view at once: a newcomer may have been there for long before it was sure to be a face."""
+    return found.first_seen_s < lost.last_seen_s
 
 
 def _with_looks(places: Sequence[float], lost: Sequence[Track], found: Track) -> list[float]:

@@ -184,6 +184,7 @@ class Track:
         if before is not None:
             self._evidence.merge(before._evidence)
             self.hits += before.hits
+            self.first_place = before.first_place
 
     def split(self, track_id: int, now_s: float) -> Track | None:
         """Become what was seen since the doubt, undecided and with this number; return who it was before, unseen."""

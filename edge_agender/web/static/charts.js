@@ -114,6 +114,9 @@ export function cellsChart(svg, table, periods) {
     })]));
 }
 
+// As wide as a time with its seconds.
+const LABEL = 50;
+
 export function dayChart(svg, table, periods) {
   const width = 340, height = 130, base = height - 18, top = 16;
   const most = Math.max(1, ...periods.map((period) => period.viewers));
@@ -121,13 +124,14 @@ export function dayChart(svg, table, periods) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
   draw(svg, "path", { class: "axis", d: `M0 ${base}.5H${width}` });
-  const step = width / Math.max(periods.length, 6), every = Math.ceil(50 / step);
+  const step = width / Math.max(periods.length, 6), every = Math.ceil(LABEL / step);
   periods.forEach((period, i) => {
     const tall = (period.viewers / most) * (base - top);
     const bar = draw(svg, "rect", { class: "first", x: i * step + step * 0.1, y: base - tall, width: step * 0.8, height: tall, rx: 2,
       "data-viewers": String(period.viewers) });
     draw(bar, "title", {}, `${startOf(period)}: ${period.viewers} viewers`);
-    if (i % every === 0) draw(svg, "text", { x: (i + 0.5) * step, y: height - 4, "text-anchor": "middle" }, startOf(period));
+    const inside = Math.min(Math.max((i + 0.5) * step, LABEL / 2), width - LABEL / 2);
+    if (i % every === 0) draw(svg, "text", { x: inside, y: height - 4, "text-anchor": "middle" }, startOf(period));
     if (periods.length <= 12) draw(svg, "text", { x: (i + 0.5) * step, y: base - tall - 3, "text-anchor": "middle" }, period.viewers);
   });
   fillTable(table, "One row a table, oldest first", ["From", "Viewers"],

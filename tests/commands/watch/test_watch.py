@@ -121,7 +121,7 @@ def test_a_missing_camera_is_the_devices_state() -> None:
 def test_a_line_says_all_there_is() -> None:
     door, lobby = hearing(*FULL).devices()
     line = plain_line(lobby, NOW_S, UTC_S)
-    for part in ("lobby state=online now=2 who=", '"05:55 14 viewers, 74% of 19"', 'temp="53 °C"', "alarms=-"):
+    for part in ("lobby state=online now=2 who=", '"05:55 14 viewers, 74 % of 19"', 'temp="53 °C"', "alarms=-"):
         assert part in line, line
     assert json.loads(json_line(door, NOW_S, UTC_S))["state"] == "offline"
 

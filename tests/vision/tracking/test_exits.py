@@ -114,6 +114,16 @@ def test_a_habit_is_learnt_from_looks_and_only_where_the_place_fits() -> None:
     assert often > 0.5 > AT_FIRST > exits.returns > 0
 
 
+def test_a_doubt_that_was_none_leaves_the_place_where_somebody_came_in() -> None:
+    track = somebody(200, 0, 30)
+    came_in = track.first_place
+    track.predict(1.0)
+    track.hit(Detection(Box(300, 200, 300 + SIZE, 200 + SIZE), 0.9), 1.0)
+    track.doubt({track.id: 0.0}, 1.0)
+    track.settle(1.2)
+    assert track.first_place == came_in
+
+
 def test_what_was_learnt_outlives_a_reload() -> None:
     door, after = Door(1), Tracker(TrackingConfig(rejoin_s=20))
     for _ in range(4):

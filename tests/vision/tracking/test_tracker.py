@@ -125,6 +125,19 @@ def test_one_sure_detection_vouches_for_the_doubtful_ones_before_it() -> None:
     assert (sure.first_seen_s, sure.hits) == (0.0, 11)
 
 
+@pytest.mark.parametrize("x", [300, 20], ids=["in the middle", "at the edge"])
+def test_a_doubtful_face_beside_somebody_who_is_lost_is_another_once_it_is_sure(x: int) -> None:
+    """For so long that no distance is drifted in the time between: that time is below zero."""
+    tracker = Tracker(TrackingConfig(start_score=0.3, confirm_score=0.6))
+    tracker.show((640, 480))
+    for step in range(150):
+        beside = found(x + 60, sure=0.4 if step < 110 else 0.9)
+        tracker.update([beside, found(x)] if step < 100 else [beside], step / 10)
+        for track in tracker.visible:
+            track.add_estimate(Estimate(30.0, 6.0, 0.9), 0.8)
+    assert sorted(ids(tracker)) == [1, 2]
+
+
 def test_the_running_estimate_is_the_persons() -> None:
     tracker = Tracker(CONFIG)
     for step in range(20):
