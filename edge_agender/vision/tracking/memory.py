@@ -15,6 +15,9 @@ DECIDE_S = 0.5
 # One estimate decides where the log likelihood ratio is so far from 0, else so many are waited for, for so long at most
 # (a sequential test: Wald 1945).
 SURE, ENOUGH, LATEST_S = 2.0, 4, 1.2
+# Two who were in view at once for longer are two persons; where the camera trembles, a lost track has taken the last
+# detections of somebody else or of nobody.
+AT_ONCE_S = 0.5
 # Log likelihood ratio of the place below which no estimate makes two the same.
 HOPELESS = -4.0
 
@@ -99,7 +102,7 @@ def _place_ratio(lost: Track, found: Track) -> float:
 
 def _seen_together(lost: Track, found: Track) -> bool:
     """True where both were in view at once: a newcomer may have been there for long before it was sure to be a face."""
-    return found.first_seen_s < lost.last_seen_s
+    return found.first_seen_s < lost.last_seen_s - AT_ONCE_S
 
 
 def _with_looks(places: Sequence[float], lost: Sequence[Track], found: Track) -> list[float]:
