@@ -117,6 +117,19 @@ def test_what_systemd_waits_for_is_said_once_its_full_socket_has_room(
     supervisor.socket.close()
 
 
+def test_ready_is_repeated_without_a_watchdog_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agender.device.systemd.PATIENCE_S", 0.01)
+    supervisor = Supervisor(f"{tmp_path}/busy")
+    with Notifier(f"{tmp_path}/busy") as notifier:
+        for number in range(2000):
+            notifier.status(str(number))
+        notifier.ready()
+        supervisor.heard()
+        notifier.fresh_frame(1.0)
+    assert supervisor.heard() == ["READY=1"]
+    supervisor.socket.close()
+
+
 def test_ready_is_heard_as_soon_as_a_full_socket_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_agender.device.systemd.PATIENCE_S", 60.0)
     supervisor, heard = Supervisor(f"{tmp_path}/busy"), list[str]()
