@@ -32,7 +32,7 @@ COLLECTOR = "edge-agender-fleet"
 START_S = 20.0
 RESTART_S = 1.0
 # A device reads the commands meant for it and writes its own messages; the user's name is the device's. Their topics by
-# name: a device that is somebody else's by now could keep a retained message on each topic that it thinks of.
+# name: a stolen device could leave a retained message on any number of topics below its name.
 WRITTEN = (*PAYLOADS, "doctor")
 _ACL = """\
 # Written by edge-agender fleet. Each device logs in with its own name (%u).

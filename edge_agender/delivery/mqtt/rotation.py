@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from edge_agender.common.backoff import Backoff
 
-# Connecting to one that hangs costs ten seconds; for so long it is not tried again, as long as there is another, and
-# until all others have been tried in vain so many times.
+# Connecting to one that hangs costs ten seconds; for so long it is not tried again, as long as there is another, or
+# until so many attempts at each of the others have failed.
 HANGS_S, ROUNDS = 60.0, 3
 
 
