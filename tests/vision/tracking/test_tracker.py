@@ -175,7 +175,7 @@ def test_simulated_people_are_counted_within_3_percent_and_half_a_second() -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fps", "mean_s", "median_s"), [(5, 0.8, 0.5), (10, 0.65, 0.2), (15, 0.65, 0.2), (30, 0.65, 0.2)]
+    ("fps", "mean_s", "median_s"), [(5, 0.75, 0.45), (10, 0.5, 0.2), (15, 0.4, 0.15), (30, 0.45, 0.1)]
 )
 def test_the_goals_hold_over_many_seeds(fps: int, mean_s: float, median_s: float) -> None:
     """The mean is of a few: who is joined to somebody alike that left the same way within rejoin_s is wrong by seconds.
