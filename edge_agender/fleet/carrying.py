@@ -174,7 +174,10 @@ def _note_answer(transaction: Transaction, row: Row, offline_after_s: float, now
 
 def _watch(transaction: Transaction, row: Row, offline_after_s: float, now_s: float) -> None:
     applied_s = row.applied_s or 0
-    if row.now_s <= applied_s or row.now_s == row.health_s:
+    if row.reported.get("applied_revision") != row.revision:
+        reason = "; ".join(row.reported.get("reasons", ())) or "it does not have the configuration any more"
+        _set(transaction, row, state="worse", reason=reason[:500])
+    elif row.now_s <= applied_s or row.now_s == row.health_s:
         if now_s - max(row.seen_s, applied_s) > AWAY_S:
             _set(transaction, row, state="worse", reason=f"nothing was heard of it for {AWAY_S / 3600:.0f} hours")
     elif silent_s := _switched_off_s(row, offline_after_s):

@@ -254,6 +254,21 @@ def test_a_sign_that_comes_back_in_trouble_ends_it(fleet: Fleet) -> None:
     assert fleet.state(begun.revision) == "stopped"
 
 
+def test_a_device_that_gives_up_what_it_took_over_ends_it(fleet: Fleet) -> None:
+    """After a silence as of a night: it starts anew some times before it does without."""
+    begun = fleet.begin()
+    fleet.minutes(3)
+    sign = begun.canaries[0]
+    fleet.away = {sign}
+    fleet.minutes(7)
+    fleet.away, fleet.health[sign], fleet.has[sign] = set(), {"boot_id": "fourth-start"}, (0, {})
+    fleet.report(sign, "refused", begun.revision, ["the process ended 3 times within 60 s of its start"])
+    fleet.minutes(2)
+    found = next(one for one in rollouts(fleet.database, "") if one["revision"] == begun.revision)
+    assert found["state"] == "stopped"
+    assert "ended 3 times" in found["reason"]
+
+
 def test_the_rest_is_watched_too_and_one_in_trouble_is_chance_two_are_not(fleet: Fleet) -> None:
     begun = fleet.begin()
     fleet.minutes(13)
