@@ -7,6 +7,7 @@ loads neither OpenCV nor a network.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import io
@@ -115,7 +116,7 @@ def _run(words: list[str]) -> int:
 
 
 def _failed(error: EdgeAgenderError) -> int:
-    with reader_may_leave():
+    with contextlib.suppress(OSError), reader_may_leave():
         for line in str(error).splitlines():
             print(f"edge-agender: {scrubbed(line)}", file=sys.stderr)
     return error.exit_code

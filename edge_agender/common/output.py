@@ -33,6 +33,8 @@ def reader_may_leave() -> Iterator[None]:
         # That it failed counts more than that nobody can read what it printed before; --help has not failed.
         with contextlib.suppress(BrokenPipeError if isinstance(error, SystemExit) else OSError):
             _flush(sys.stdout, OUTPUT)
+        with contextlib.suppress(OSError):
+            _flush(sys.stderr, ERRORS)
         _let_go()
         raise
 

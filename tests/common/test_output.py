@@ -59,6 +59,12 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_an_error_that_cannot_be_written_keeps_its_exit_code_too() -> None:
+    done = shell(f"{sys.executable} -m edge_agender check --config /none.yaml 2>/dev/full")
+    assert done.returncode == ConfigError.exit_code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
 def test_a_full_disk_behind_the_output_is_one_line() -> None:
     done = shell(f"{sys.executable} -m edge_agender models list > /dev/full")
     assert done.returncode == 75
