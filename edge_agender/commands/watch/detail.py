@@ -48,7 +48,7 @@ def detail(device: DeviceState, columns: int, colours: bool) -> list[str]:
     lines = ["", _now(device)]
     if window is not None:
         looked = "" if window.attention_s is None else f", they looked {window.attention_s:.1f} s on average"
-        engaged = "" if window.engaged is None else f", {window.engaged} for 2 s or more"
+        engaged = "" if window.engaged is None else f", {window.engaged} engaged"
         lines.append(f"last window  {window.viewers} viewers of {window.opportunities} who passed{looked}{engaged}")
     if period is None:
         lines.append("last table   none heard yet: gender and age come once a period (demographics.period_s)")
