@@ -12,7 +12,7 @@ import pytest
 @pytest.mark.parametrize("script", ["run", "documented"])
 def test_under_a_real_systemd(script: str) -> None:
     """The package and its service; the commands of the installation pages."""
-    command = [str(Path(__file__).parent / "real_systemd" / script)]
+    command = [str(Path(__file__).parent / script)]
     index = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     done = subprocess.run(
         command,
