@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from docs_tools.json_schemas import plain
-from edge_agender.messages.commands import COMMANDS
+from edge_agender.messages.commands import COMMAND_TOPICS, COMMANDS
 from edge_agender.messages.contract import PAYLOADS
 
 # Of the contract, not of the software: major for a change, minor for an addition.
@@ -16,7 +16,6 @@ CONTRACT_VERSION = "1.0.0"
 _REF = "#/components/schemas/{model}"
 _RETAINED = {"status", "enabled", "reported"}
 _AT_LEAST_ONCE = {"status", "enabled", "reported", "viewer", "window", "demographics"}
-_COMMAND_TOPICS = {"content": "content", "enabled-set": "enabled/set", "resend": "resend", "desired": "desired"}
 _PARAMETERS = {
     "prefix": {"description": "mqtt.prefix; may have several levels.", "default": "edge-agender"},
     "device": {"description": "device.name"},
@@ -67,7 +66,7 @@ def _message(kind: str, payload: type, schemas: dict[str, Any]) -> dict[str, Any
 
 def _channel(kind: str) -> dict[str, Any]:
     return {
-        "address": "{prefix}/{device}/" + _COMMAND_TOPICS.get(kind, kind),
+        "address": "{prefix}/{device}/" + COMMAND_TOPICS.get(kind, kind),
         "parameters": _parameters("prefix", "device"),
         "messages": {kind: {"$ref": f"#/components/messages/{kind}"}},
     }

@@ -13,7 +13,7 @@ from edge_agender.errors import ConfigError, UsageError
 from edge_agender.fleet.mosquitto import COLLECTOR, Credentials
 from edge_agender.fleet.settings import FleetConfig
 from edge_agender.fleet.store import Database
-from edge_agender.messages.commands import COMMANDS
+from edge_agender.messages.commands import COMMAND_TOPICS
 from edge_agender.messages.contract import PAYLOADS
 
 # A topic level, a user name, a client identifier and a subject of NATS at once (which takes no dot).
@@ -80,7 +80,7 @@ def nats_user(token: Token) -> str:
     """
     own = f"{token.prefix}/{token.name}".replace("/", ".")
     written = "\n".join(f"    {own}.{kind}" for kind in PAYLOADS)
-    read = "\n".join(f"    {own}.{command.replace('-', '.')}" for command in COMMANDS)
+    read = "\n".join(f"    {own}.{topic.replace('/', '.')}" for topic in COMMAND_TOPICS.values())
     return (
         f'{{\n  user: {token.name}, password: "{token.password}", allowed_connection_types: [MQTT]\n'
         f'  permissions: {{\n  publish: [\n{written}\n  ]\n  subscribe: [\n{read}\n    "$MQTT.sub.>"\n  ]}}\n}}'

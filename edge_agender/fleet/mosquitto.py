@@ -24,6 +24,7 @@ from pathlib import Path
 from edge_agender.common.files import alone, replace_file
 from edge_agender.errors import BrokerError, ConfigError, EdgeAgenderError
 from edge_agender.fleet.settings import OwnBrokerConfig
+from edge_agender.messages.commands import COMMAND_TOPICS
 from edge_agender.messages.contract import PAYLOADS
 
 _log = logging.getLogger(__name__)
@@ -36,11 +37,7 @@ RESTART_S = 1.0
 WRITTEN = (*PAYLOADS, "doctor")
 _ACL = """\
 # Written by edge-agender fleet. Each device logs in with its own name (%u).
-{written}
-pattern read {prefix}/%u/enabled/set
-pattern read {prefix}/%u/content
-pattern read {prefix}/%u/resend
-pattern read {prefix}/%u/desired
+{devices}
 
 user {collector}
 topic readwrite {prefix}/#
@@ -113,8 +110,9 @@ class Credentials:
         return password
 
     def _acl(self) -> str:
-        written = "\n".join(f"pattern write {self._prefix}/%u/{kind}" for kind in WRITTEN)
-        return _ACL.format(written=written, prefix=self._prefix, collector=COLLECTOR)
+        rights = [("write", kind) for kind in WRITTEN] + [("read", command) for command in COMMAND_TOPICS.values()]
+        devices = "\n".join(f"pattern {right} {self._prefix}/%u/{topic}" for right, topic in rights)
+        return _ACL.format(devices=devices, prefix=self._prefix, collector=COLLECTOR)
 
     def users(self) -> set[str]:
         """Return who may log in."""

@@ -45,3 +45,5 @@ COMMANDS: dict[str, type] = {
     "resend": ResendCommand,
     "desired": DesiredCommand,
 }
+# Where each is sent, below {prefix}/{device}/.
+COMMAND_TOPICS = {kind: kind.replace("-", "/") for kind in COMMANDS}
