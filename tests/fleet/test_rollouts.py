@@ -225,46 +225,44 @@ def test_a_device_that_falls_silent_ends_it_and_one_that_was_away_already_does_n
     assert fleet.state(again.revision) == "stopped"
 
 
+def begin_with_a_canary_away(fleet: Fleet, minutes: int) -> tuple[int, str]:
+    """Return the rollout, and the canary that has been off for so long since it took the configuration over."""
+    begun = fleet.begin()
+    fleet.minutes(3)
+    sign = begun.canaries[0]
+    fleet.away = {sign}
+    fleet.minutes(minutes)
+    return begun.revision, sign
+
+
 def test_a_sign_that_is_switched_off_for_the_night_is_waited_for_and_watched_again_in_the_morning(
     fleet: Fleet,
 ) -> None:
-    begun = fleet.begin()
-    fleet.minutes(3)
-    sign = begun.canaries[0]
-    fleet.away = {sign}
-    fleet.minutes(20)
-    assert fleet.state(begun.revision) == "canary"
+    revision, sign = begin_with_a_canary_away(fleet, 20)
+    assert fleet.state(revision) == "canary"
     fleet.away, fleet.health[sign] = set(), {"boot_id": "next-morning"}
     fleet.minutes(6)
-    assert fleet.state(begun.revision) == "canary", "the time that it was off does not count"
+    assert fleet.state(revision) == "canary", "the time that it was off does not count"
     fleet.minutes(4)
-    assert fleet.state(begun.revision) == "everywhere", "what was before does: no day may be as long as that"
+    assert fleet.state(revision) == "everywhere", "what was before does: no day may be as long as that"
 
 
 def test_a_sign_that_comes_back_in_trouble_ends_it(fleet: Fleet) -> None:
-    begun = fleet.begin()
-    fleet.minutes(3)
-    sign = begun.canaries[0]
-    fleet.away = {sign}
-    fleet.minutes(20)
+    revision, sign = begin_with_a_canary_away(fleet, 20)
     fleet.away, fleet.health[sign] = set(), {"boot_id": "next-morning"}
     fleet.minutes(2)
     fleet.health[sign] = {"boot_id": "an-hour-later"}
     fleet.minutes(2)
-    assert fleet.state(begun.revision) == "stopped"
+    assert fleet.state(revision) == "stopped"
 
 
 def test_a_device_that_gives_up_what_it_took_over_ends_it(fleet: Fleet) -> None:
     """After a silence as of a night: it starts anew some times before it does without."""
-    begun = fleet.begin()
-    fleet.minutes(3)
-    sign = begun.canaries[0]
-    fleet.away = {sign}
-    fleet.minutes(7)
+    revision, sign = begin_with_a_canary_away(fleet, 7)
     fleet.away, fleet.health[sign], fleet.has[sign] = set(), {"boot_id": "fourth-start"}, (0, {})
-    fleet.report(sign, "refused", begun.revision, ["the process ended 3 times within 60 s of its start"])
+    fleet.report(sign, "refused", revision, ["the process ended 3 times within 60 s of its start"])
     fleet.minutes(2)
-    found = next(one for one in rollouts(fleet.database, "") if one["revision"] == begun.revision)
+    found = next(one for one in rollouts(fleet.database, "") if one["revision"] == revision)
     assert found["state"] == "stopped"
     assert "ended 3 times" in found["reason"]
 
